@@ -1,0 +1,292 @@
+//! The documents of the admin API, as the handlers write them and the command line reads them.
+#![allow(missing_docs)] // a field says in its doc what its name does not
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `POST /api/v1/ingest`: bring these releases in through the one path.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IngestRequest {
+    /// What to bring in; at most 10,000 items a request.
+    pub items: Vec<IngestItem>,
+    /// Keep only wheels that run on one of these Pythons (`3.11`); empty: all.
+    #[serde(default)]
+    pub pythons: Vec<String>,
+    /// Keep only wheels for one of these platform tags (`manylinux_2_28_x86_64`, `linux`, `any`); empty: all.
+    #[serde(default)]
+    pub platforms: Vec<String>,
+    /// Say what would be fetched, with counts and bytes, and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// One line of an ingest request.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IngestItem {
+    /// Project name, normalised or not.
+    pub project: String,
+    /// PEP 440 specifiers (`==3.0.3`, `>=2,<3`); the newest matching release is taken, and none means the newest final one.
+    #[serde(default)]
+    pub specifier: Option<String>,
+    /// `algorithm:hex`; when given, only files with one of these digests are brought in.
+    #[serde(default)]
+    pub hashes: Vec<String>,
+}
+
+/// What happened, or would happen, to one file.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct FileResult {
+    pub filename: String,
+    pub project: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Bytes; absent when upstream does not say and nothing was fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    pub outcome: FileOutcome,
+    /// Why, in words a person can act on; empty when admitted.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+}
+
+/// The outcome for one file of an ingest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileOutcome {
+    /// Judged now and admitted.
+    Admitted,
+    /// Was admitted before; nothing to do.
+    Present,
+    /// Kept, not served.
+    Quarantined,
+    /// Not kept, remembered with its reason.
+    Refused,
+    /// Dry run: would be fetched and judged.
+    WouldFetch,
+    /// No such project, release or file upstream.
+    NotFound,
+    /// Upstream or the network failed; not a judgment.
+    UpstreamFailed,
+    /// Bytes that are already here are not what they should be.
+    IntegrityFailed,
+    /// Chiron itself failed (disk full, internal); not a judgment.
+    Failed,
+}
+
+/// A piece of long work.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct JobView {
+    pub id: u64,
+    /// `ingest`, `scrub` or `gc`.
+    pub kind: String,
+    pub state: JobState,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub finished_at: Option<Timestamp>,
+    pub progress: Progress,
+    /// A row per file, in the order in which they were done.
+    #[serde(default)]
+    pub files: Vec<FileResult>,
+    /// What `scrub` and `gc` found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub report: Option<serde_json::Value>,
+    /// Why the job as a whole failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Where a job stands. `queued` and `running` jobs go on after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    Queued,
+    Running,
+    Done,
+    Failed,
+    Cancelled,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    pub files_done: u64,
+    pub files_total: u64,
+    /// Bytes fetched or read so far.
+    pub bytes_done: u64,
+    pub bytes_total: u64,
+}
+
+/// `POST …/scrub` and `…/gc`.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpkeepRequest {
+    /// Scrub: fetch what is damaged from upstream again.
+    pub repair: bool,
+    pub dry_run: bool,
+}
+
+/// `POST /api/v1/files/{sha256}/{yank|unyank|revoke|restore}`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRequest {
+    /// Kept in the log for ever and shown to users; 1 to 1,000 characters.
+    pub reason: String,
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The answer to a decision.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct DecisionView {
+    pub filename: String,
+    pub sha256: String,
+    /// State of the file after the decision.
+    pub state: String,
+    /// The event's number in the log; absent in a dry run or when nothing had to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<u64>,
+}
+
+/// One project in a list.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ProjectSummary {
+    pub name: String,
+    /// Event that last touched it.
+    pub changed: u64,
+}
+
+/// A page of a list; `next` goes into `?after=`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// `GET /api/v1/projects/{name}`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ProjectView {
+    pub name: String,
+    pub status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_reason: Option<String>,
+    /// Only this site may supply it; upstream is never asked.
+    pub owned: bool,
+    pub files: Vec<FileView>,
+}
+
+/// `GET /api/v1/files/{sha256}`: what is known of one file.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct FileView {
+    pub filename: String,
+    pub project: String,
+    pub version: String,
+    pub sha256: String,
+    pub size: u64,
+    /// `admitted`, `quarantined`, `refused` or `revoked`.
+    pub state: String,
+    /// Why the state is not `admitted`.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requires_python: Option<String>,
+    /// Upstream's, unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_time: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub decided_at: Timestamp,
+    /// `upstream:NAME` or `file`.
+    pub origin: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yanked: Option<String>,
+    /// Core metadata's SHA-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub core_metadata: Option<String>,
+    /// Digest of the verdict document.
+    pub verdict: String,
+    /// Event that made this state.
+    pub event: u64,
+}
+
+/// `GET /explain/{filename}` as JSON: why a file is or is not served, and what would change that.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Explanation {
+    pub filename: String,
+    pub served: bool,
+    /// One sentence.
+    pub because: String,
+    /// What an operator or user can do.
+    pub what_would_change_it: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileView>,
+    /// The verdict document (`chiron.verdict/v1`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub verdict: Option<serde_json::Value>,
+}
+
+/// One event of the log.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct EventView {
+    pub n: u64,
+    /// The entry as it is hashed in the log.
+    #[schema(value_type = Object)]
+    pub event: serde_json::Value,
+}
+
+/// `GET /api/v1/status`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StatusView {
+    pub version: String,
+    pub ready: bool,
+    /// Why not ready, or what is degraded.
+    pub problems: Vec<String>,
+    pub log_size: u64,
+    /// RFC 6962 root hash, base64.
+    pub log_root: String,
+    pub log_key: String,
+    /// Projects with at least one file ever admitted.
+    pub projects: u64,
+    /// Files in each state.
+    pub admitted: u64,
+    pub quarantined: u64,
+    pub refused: u64,
+    pub revoked: u64,
+    pub policy_profile: String,
+    pub policy_digest: String,
+    pub upstreams: Vec<UpstreamStatus>,
+    pub free_bytes: u64,
+    pub jobs_running: u64,
+}
+
+/// One upstream in the status.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct UpstreamStatus {
+    pub name: String,
+    /// `on-demand` or `curated`.
+    pub mode: String,
+    /// `unknown`, `up` or `down`.
+    pub state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+}
+
+/// `GET /api/v1/log/inclusion?n=&size=` and `…/consistency?from=&to=`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct ProofView {
+    pub size: u64,
+    /// Entry proved, or the older size.
+    pub n: u64,
+    /// Base64 hashes, RFC 6962 order.
+    pub hashes: Vec<String>,
+    /// The signed checkpoint the proof leads to, as text.
+    pub checkpoint: String,
+}

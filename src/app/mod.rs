@@ -1,0 +1,153 @@
+//! Wiring: the data folder opened, every part built from its own piece of the configuration, and taken down in order.
+
+mod folder;
+mod parts;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::Router;
+use chiron_storage::{BlobError, DbError, LogError};
+use serde::Serialize;
+
+use crate::catalog::CatalogError;
+use crate::config::Config;
+use crate::http::{AdminToken, Watch, router};
+
+use parts::Parts;
+
+/// What the data folder is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// To serve: jobs that an earlier process left go on.
+    Daemon,
+    /// For one verb of the command line: they wait for the daemon.
+    Verb,
+}
+
+/// Why the data folder could not be opened. Nothing in it was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("{} is in use by another process", path.display())]
+    Locked { path: PathBuf },
+    #[error(transparent)]
+    Db(DbError),
+    #[error(transparent)]
+    Blob(BlobError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error("{}: {source}", path.display())]
+    Folder {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+impl From<DbError> for AppError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Locked { path } => Self::Locked { path },
+            other => Self::Db(other),
+        }
+    }
+}
+
+impl From<BlobError> for AppError {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Locked { path } => Self::Locked { path },
+            other => Self::Blob(other),
+        }
+    }
+}
+
+/// An open data folder with everything that works on it.
+pub struct App {
+    parts: Parts,
+    token: String,
+    max_body: usize,
+}
+
+/// What [`App::rebuild_catalog`] did.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct RebuildReport {
+    /// Entries of the log that were applied.
+    pub events: u64,
+    pub projects: u64,
+    pub admitted: u64,
+    pub quarantined: u64,
+    pub refused: u64,
+    pub revoked: u64,
+}
+
+/// How long jobs may go on while the process ends; what is cut off goes on at the next start.
+const DRAIN: Duration = Duration::from_secs(5);
+
+impl App {
+    /// Opens the data folder, making what is not there yet.
+    pub async fn open(config: Config, mode: OpenMode) -> Result<Self, AppError> {
+        let max_body = usize::try_from(config.server.max_body.bytes()).unwrap_or(usize::MAX);
+        let path = config.storage.path.clone();
+        let parts = Parts::open(config).await?;
+        let token = folder::admin_token(&path)?;
+        let behind = parts.mirror.catalog().catch_up(|done, of| {
+            tracing::warn!(done, of, "the catalogue was behind the log and is brought up to it");
+        });
+        behind.await?;
+        if mode == OpenMode::Daemon {
+            let resumed = parts.jobs.resume().await?;
+            if resumed > 0 {
+                tracing::info!(resumed, "jobs that an earlier process left go on");
+            }
+        }
+        Ok(Self { parts, token, max_body })
+    }
+
+    /// All routes over this folder.
+    pub fn router(&self) -> Router {
+        router(&self.watch(), AdminToken::new(&self.token), self.max_body)
+    }
+
+    /// The token of `DATA/admin.token`.
+    pub fn admin_token(&self) -> &str {
+        &self.token
+    }
+
+    fn watch(&self) -> Watch {
+        Watch {
+            db: self.parts.db.clone(),
+            mirror: self.parts.mirror.clone(),
+            jobs: self.parts.jobs.clone(),
+            min_free: self.parts.min_free,
+        }
+    }
+
+    /// Lets jobs come to an end for a moment and writes out what is in memory.
+    pub async fn shutdown(self) {
+        self.parts.jobs.stop(DRAIN).await;
+        if let Err(error) = self.parts.db.flush().await {
+            tracing::warn!(%error, "the tables were not flushed; nothing acknowledged is lost, the next start reads the write-ahead log");
+        }
+    }
+
+    /// Makes the catalogue again from the log.
+    pub async fn rebuild_catalog(config: Config) -> Result<RebuildReport, AppError> {
+        let parts = Parts::open(config).await?;
+        let catalog = parts.mirror.catalog();
+        let events = catalog
+            .rebuild(|done, of| tracing::info!(done, of, "rebuilding the catalogue"))
+            .await?;
+        let counts = catalog.counts().await?;
+        parts.db.flush().await?;
+        Ok(RebuildReport {
+            events,
+            projects: counts.projects,
+            admitted: counts.admitted,
+            quarantined: counts.quarantined,
+            refused: counts.refused,
+            revoked: counts.revoked,
+        })
+    }
+}

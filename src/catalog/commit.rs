@@ -1,0 +1,296 @@
+//! Writing: the event, its Merkle nodes, its documents and the rows it changes go in one synced batch.
+
+use bytes::Bytes;
+use chiron_storage::{Blake3, Digest, Log, Raw, Tx};
+use jiff::Timestamp;
+
+use super::event::{Decided, Entry, Event, Judged};
+use super::project::{apply, current};
+use super::record::{COUNTS, DOCS, FileRow, FileState, NAMES, PROJECTS, SEEN};
+use super::{Actor, Catalog, CatalogError, FileRef, MAX_REASONS, Origin};
+use crate::package::{ProjectName, Status};
+use crate::policy::{Decision, Reason, Verdict};
+
+/// A verdict with all that must be stored with it.
+#[derive(Debug, Clone)]
+pub struct Judgment {
+    pub project: ProjectName,
+    pub verdict: Verdict,
+    pub blake3: Blake3,
+    pub origin: Origin,
+    pub requires_python: Option<String>,
+    pub upload_time: Option<String>,
+    pub yanked: Option<String>,
+    pub core_metadata: Option<Bytes>,
+    /// The evidence documents that the verdict names.
+    pub evidence: Vec<Bytes>,
+}
+
+/// A decision on a file that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Yank,
+    Unyank,
+    Revoke,
+    Restore,
+}
+
+impl Change {
+    const fn participle(self) -> &'static str {
+        match self {
+            Self::Yank => "yanked",
+            Self::Unyank => "unyanked",
+            Self::Revoke => "revoked",
+            Self::Restore => "restored",
+        }
+    }
+
+    /// Whether the change applies to a file in this state; `Ok(false)`: it is so already.
+    fn applies(self, row: &FileRow) -> Result<bool, CatalogError> {
+        let wrong = || CatalogError::WrongState {
+            filename: row.judged.filename.clone(),
+            state: row.state.as_str(),
+            wanted: self.participle(),
+        };
+        match (self, row.state) {
+            (Self::Yank, FileState::Admitted) => Ok(row.yanked.is_none()),
+            (Self::Unyank, FileState::Admitted) => Ok(row.yanked.is_some()),
+            (Self::Revoke, FileState::Admitted | FileState::Quarantined) => Ok(true),
+            (Self::Revoke, FileState::Revoked) | (Self::Restore, FileState::Admitted) => Ok(false),
+            (Self::Restore, FileState::Revoked) => Ok(true),
+            (Self::Restore, FileState::Quarantined) if row.is_damaged() => Ok(true),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl Catalog {
+    /// Stores a judgment. Judging a file again with the same result changes nothing and adds no event.
+    ///
+    /// # Errors
+    /// [`CatalogError::NameTaken`] when another content was admitted under the name since the judgment.
+    pub async fn commit_judgment(
+        &self,
+        judgment: Judgment,
+        now: Timestamp,
+    ) -> Result<FileRow, CatalogError> {
+        let log = self.log.clone();
+        let project = judgment.project.clone();
+        let row = self.db.transact(move |tx| judge(tx, &log, judgment, now)).await?;
+        self.touched(&project, row.since.saturating_add(1));
+        Ok(row)
+    }
+
+    /// Applies an operator's (or upstream's) change; `None` when nothing had to change.
+    pub async fn change(
+        &self,
+        file: FileRef,
+        change: Change,
+        reason: String,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<(FileRow, Option<u64>), CatalogError> {
+        let log = self.log.clone();
+        let project = file.project.clone();
+        let done = self
+            .db
+            .transact(move |tx| {
+                let row = known(tx, &file)?;
+                if !change.applies(&row)? {
+                    return Ok((row, None));
+                }
+                let decided = Decided { file: file.clone(), reason, by };
+                let event = match change {
+                    Change::Yank => Event::Yanked(decided),
+                    Change::Unyank => Event::Unyanked(decided),
+                    Change::Revoke => Event::Revoked(decided),
+                    Change::Restore => Event::Restored(decided),
+                };
+                let n = append(tx, &log, event, now)?;
+                Ok::<_, CatalogError>((known(tx, &file)?, Some(n)))
+            })
+            .await?;
+        if let (_, Some(n)) = &done {
+            self.touched(&project, n.saturating_add(1));
+        }
+        Ok(done)
+    }
+
+    /// What [`Self::change`] would say, without writing.
+    pub async fn would_change(&self, file: FileRef, change: Change) -> Result<bool, CatalogError> {
+        let row = self
+            .file(&file)
+            .await?
+            .ok_or(CatalogError::NoSuchFile { sha256: file.sha256 })?;
+        change.applies(&row)
+    }
+
+    /// Takes a file whose stored bytes are damaged out of service. Nothing changes if it is out already.
+    pub async fn damaged(
+        &self,
+        file: FileRef,
+        message: String,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let log = self.log.clone();
+        let project = file.project.clone();
+        let event = self
+            .db
+            .transact(move |tx| {
+                let row = known(tx, &file)?;
+                if row.state != FileState::Admitted {
+                    return Ok(None);
+                }
+                let mut judged = row.judged;
+                judged.reasons = vec![Reason {
+                    check: super::STORE_CHECK.to_owned(),
+                    code: "damaged".to_owned(),
+                    message,
+                }];
+                append(tx, &log, Event::Quarantined(judged), now).map(Some)
+            })
+            .await?;
+        if let Some(n) = event {
+            self.touched(&project, n.saturating_add(1));
+        }
+        Ok(event.is_some())
+    }
+
+    /// Sets a project's PEP 792 marker; `None` when it stands so already.
+    pub async fn set_status(
+        &self,
+        project: ProjectName,
+        status: Status,
+        reason: Option<String>,
+        by: Actor,
+        now: Timestamp,
+    ) -> Result<Option<u64>, CatalogError> {
+        let log = self.log.clone();
+        let name = project.clone();
+        let event = self
+            .db
+            .transact(move |tx| {
+                let key = name.as_str().to_owned();
+                let stands = tx
+                    .get(&PROJECTS, &key)?
+                    .map_or((Status::default(), None), |row| row.status_at(u64::MAX));
+                if stands == (status, reason.clone()) {
+                    return Ok::<_, CatalogError>(None);
+                }
+                let event = Event::ProjectStatus { project: name, status, reason, by };
+                append(tx, &log, event, now).map(Some)
+            })
+            .await?;
+        if let Some(n) = event {
+            self.touched(&project, n.saturating_add(1));
+        }
+        Ok(event)
+    }
+
+    /// Remembers the core metadata that was handed out for a file not yet judged.
+    pub async fn remember_seen(&self, file: Digest, metadata: Bytes) -> Result<Digest, CatalogError> {
+        let digest = Digest::of(&metadata);
+        self.db
+            .transact(move |tx| {
+                tx.put(&DOCS, &digest, &Raw(metadata))?;
+                tx.put(&SEEN, &file, &digest)?;
+                Ok::<_, CatalogError>(digest)
+            })
+            .await
+    }
+}
+
+fn known(tx: &Tx<'_>, file: &FileRef) -> Result<FileRow, CatalogError> {
+    current(tx, file)?.ok_or(CatalogError::NoSuchFile { sha256: file.sha256 })
+}
+
+fn judge(
+    tx: &mut Tx<'_>,
+    log: &Log,
+    judgment: Judgment,
+    now: Timestamp,
+) -> Result<FileRow, CatalogError> {
+    let Judgment { project, mut verdict, core_metadata, evidence, .. } = judgment;
+    let file = FileRef {
+        project: project.clone(),
+        filename: verdict.file.filename.clone(),
+        sha256: verdict.file.sha256,
+    };
+    let wanted = match verdict.decision {
+        Decision::Admit => FileState::Admitted,
+        Decision::Quarantine => FileState::Quarantined,
+        Decision::Refuse => FileState::Refused,
+    };
+    let before = current(tx, &file)?;
+    if let Some(row) = &before {
+        let same = row.state == wanted && codes(&row.judged.reasons) == codes(&verdict.reasons);
+        // A person's revocation stands until a person takes it back.
+        if same || row.state == FileState::Revoked {
+            return Ok(row.clone());
+        }
+    }
+    if wanted == FileState::Admitted {
+        if let Some(taken_by) = tx.get(&NAMES, &file.name_key())? {
+            if taken_by != file.sha256 {
+                return Err(CatalogError::NameTaken { filename: file.filename, taken_by });
+            }
+        }
+    }
+    verdict.event = Some(Log::size_in_tx(tx)?);
+    let document = Bytes::from(serde_json::to_vec(&verdict).map_err(|_| CatalogError::Torn {
+        what: "a verdict cannot be written as JSON",
+    })?);
+    let mut put = |bytes: &Bytes| -> Result<Digest, CatalogError> {
+        let digest = Digest::of(bytes);
+        tx.put(&DOCS, &digest, &Raw(bytes.clone()))?;
+        Ok(digest)
+    };
+    let judged = Judged {
+        project,
+        filename: file.filename.clone(),
+        version: verdict.file.version,
+        sha256: file.sha256,
+        blake3: judgment.blake3,
+        size: verdict.file.size,
+        origin: judgment.origin,
+        core_metadata: core_metadata.as_ref().map(&mut put).transpose()?,
+        requires_python: judgment.requires_python,
+        upload_time: judgment.upload_time,
+        yanked: judgment.yanked,
+        verdict: put(&document)?,
+        reasons: verdict.reasons.into_iter().take(MAX_REASONS).collect(),
+        evidence: evidence.iter().map(put).collect::<Result<_, _>>()?,
+    };
+    let event = match wanted {
+        FileState::Admitted => Event::Admitted(judged),
+        FileState::Quarantined => Event::Quarantined(judged),
+        FileState::Refused | FileState::Revoked => Event::Refused(judged),
+    };
+    append(tx, log, event, now)?;
+    known(tx, &file)
+}
+
+fn codes(reasons: &[Reason]) -> Vec<(&str, &str)> {
+    reasons.iter().take(MAX_REASONS).map(|r| (r.check.as_str(), r.code.as_str())).collect()
+}
+
+/// Appends an entry and applies it, in the caller's transaction.
+fn append(tx: &mut Tx<'_>, log: &Log, event: Event, now: Timestamp) -> Result<u64, CatalogError> {
+    let last = tx.get(&COUNTS, &LAST_AT.to_owned())?.unwrap_or(0);
+    // A clock that jumps back must not make the log's times run backwards: views by time rely on it.
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or(0).max(last);
+    let at = i64::try_from(millis)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .unwrap_or(now);
+    tx.put(&COUNTS, &LAST_AT.to_owned(), &millis)?;
+    let entry = Entry::new(at, event);
+    let bytes = serde_json::to_vec(&entry)
+        .map_err(|_| CatalogError::Torn { what: "an event cannot be written as JSON" })?;
+    let n = log.append(tx, &bytes)?;
+    apply(tx, n, &entry)?;
+    Ok(n)
+}
+
+/// Milliseconds since the epoch of the newest entry.
+pub(super) const LAST_AT: &str = "last-at";

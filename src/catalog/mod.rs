@@ -1,0 +1,56 @@
+//! What Chiron knows: the log's events and the rows projected from them, and views of both in time.
+
+mod commit;
+mod error;
+mod event;
+mod project;
+mod record;
+mod rebuild;
+mod view;
+
+use std::sync::Arc;
+
+use chiron_storage::{Db, Log};
+use papaya::HashMap;
+
+pub use commit::{Change, Judgment};
+pub use error::CatalogError;
+pub use event::{Actor, Decided, Entry, Event, FileRef, Judged, MAX_REASONS, Origin};
+pub use record::{
+    CachedPage, FAMILIES, FileRow, FileState, ProjectRow, STORE_CHECK, YankMark,
+};
+pub use view::{Counts, ProjectSnapshot};
+
+use crate::package::ProjectName;
+
+/// The catalogue and the log under it. Cheap to clone.
+#[derive(Clone)]
+pub struct Catalog {
+    db: Db,
+    log: Log,
+    /// For each project touched since the start, the size of the log after its last event: a reader
+    /// that kept a rendering compares one number to know whether it still holds. Bounded by the
+    /// projects that changed in this process.
+    heads: Arc<HashMap<ProjectName, u64>>,
+}
+
+impl Catalog {
+    /// Over an open database whose families include [`FAMILIES`].
+    pub fn new(db: Db, log: Log) -> Self {
+        Self { db, log, heads: Arc::new(HashMap::new()) }
+    }
+
+    /// The log itself, for tiles, checkpoints and proofs.
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// A number that changes whenever something about the project changes; 0 if nothing has since the start.
+    pub fn head(&self, project: &ProjectName) -> u64 {
+        self.heads.pin().get(project).copied().unwrap_or(0)
+    }
+
+    fn touched(&self, project: &ProjectName, size: u64) {
+        self.heads.pin().update_or_insert(project.clone(), |seen| (*seen).max(size), size);
+    }
+}

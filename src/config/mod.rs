@@ -1,0 +1,95 @@
+//! Configuration: one struct per concern, one typed source for file, environment, schema and documentation.
+//!
+//! The structs here are the only place where a key exists. `schemas/config.schema.json` is generated from them
+//! ([`schema`]), the loader refuses what that schema does not know ([`Load::load`]), and `chiron init` and
+//! `chiron config show` write the doc comments back out ([`Config::to_toml_commented`]).
+//! Every part of the daemon is handed only its own struct.
+
+mod check;
+mod env;
+mod error;
+mod gate;
+mod index;
+mod limits;
+mod load;
+mod log;
+mod owned;
+mod policy;
+mod redacted;
+mod render;
+mod server;
+mod storage;
+mod telemetry;
+mod upstream;
+mod value;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use check::schema;
+pub use error::{ConfigError, Problem};
+pub use gate::Gate;
+pub use index::Index;
+pub use limits::Limits;
+pub use load::{Load, Loaded, Source};
+pub use log::Log;
+pub use owned::{Owned, OwnedPattern, OwnedPatterns, PatternError};
+pub use policy::{Policy, Profile};
+pub use redacted::{Redacted, RedactedUrl};
+pub use server::Server;
+pub use storage::Storage;
+pub use telemetry::{LogFormat, Telemetry};
+pub use upstream::{Mode, PIP, Upstream};
+pub use value::{ByteSize, Period, ValueError};
+
+/// The whole of `chiron.toml`. Every key may be left out; every key has an environment override
+/// `CHIRON_SECTION__KEY` (for the tables of an array `CHIRON_UPSTREAM__0__MODE`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP listener.
+    pub server: Server,
+    /// The data folder: blobs, tables, log.
+    pub storage: Storage,
+    /// The indexes that Chiron mirrors, asked in this order. None given: one on-demand upstream, the index that
+    /// pip on this machine is configured with.
+    pub upstream: Vec<Upstream>,
+    /// Names that only this site may supply: no upstream is ever asked for them. Threat: dependency confusion.
+    pub owned: Vec<Owned>,
+    /// What the gate admits.
+    pub policy: Policy,
+    /// Index pages taken from upstream.
+    pub index: Index,
+    /// Bounds on everything that comes from outside. Threat: exhaustion of memory, disk or time by hostile input.
+    pub limits: Limits,
+    /// How much the gate does at once.
+    pub gate: Gate,
+    /// The append-only log of decisions.
+    pub log: Log,
+    /// Logs, metrics and traces. Nothing leaves the machine unless `otlp_endpoint` is set.
+    pub telemetry: Telemetry,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            server: Server::default(),
+            storage: Storage::default(),
+            upstream: vec![Upstream::pip()],
+            owned: Vec::new(),
+            policy: Policy::default(),
+            index: Index::default(),
+            limits: Limits::default(),
+            gate: Gate::default(),
+            log: Log::default(),
+            telemetry: Telemetry::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The owned names as one matcher.
+    pub fn owned_patterns(&self) -> OwnedPatterns {
+        OwnedPatterns::new(self.owned.iter().map(|owned| owned.pattern.clone()))
+    }
+}

@@ -1,0 +1,144 @@
+//! `/api/v1/…`: what an operator and the command line do.
+
+mod auth;
+mod events;
+mod files;
+mod ingest;
+mod jobs;
+pub mod openapi;
+mod projects;
+mod proofs;
+
+pub use auth::{AdminToken, require};
+
+use axum::Router;
+use axum::extract::{FromRef, FromRequestParts, Query, State};
+use axum::routing::{get, post, put};
+use http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+use super::status::Watch;
+use crate::api::StatusView;
+use crate::catalog::Catalog;
+use crate::jobs::Jobs;
+use crate::mirror::Mirror;
+
+/// What the admin API works on.
+#[derive(Clone)]
+pub struct Admin {
+    pub watch: Watch,
+    /// Bytes taken in by one `PUT`.
+    pub max_body: usize,
+}
+
+impl FromRef<Admin> for Mirror {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.watch.mirror.clone()
+    }
+}
+
+impl FromRef<Admin> for Jobs {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.watch.jobs.clone()
+    }
+}
+
+impl FromRef<Admin> for Catalog {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.watch.mirror.catalog().clone()
+    }
+}
+
+impl FromRef<Admin> for Watch {
+    fn from_ref(admin: &Admin) -> Self {
+        admin.watch.clone()
+    }
+}
+
+/// The routes below `/api/v1`.
+pub fn routes(admin: Admin) -> Router {
+    Router::new()
+        .route("/ingest", post(ingest::submit))
+        .route("/ingest/{filename}", put(ingest::hand_in).layer(axum::extract::DefaultBodyLimit::disable()))
+        .route("/scrub", post(ingest::scrub))
+        .route("/gc", post(ingest::gc))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{id}", get(jobs::show).delete(jobs::cancel))
+        .route("/jobs/{id}/events", get(jobs::events))
+        .route("/projects", get(projects::list))
+        .route("/projects/{name}", get(projects::show))
+        .route("/files/{sha256}", get(files::show))
+        .route("/files/{sha256}/verdict", get(files::verdict))
+        .route("/files/{sha256}/{change}", post(files::change))
+        .route("/evidence/{digest}", get(files::evidence))
+        .route("/events", get(events::list))
+        .route("/status", get(status))
+        .route("/log/inclusion", get(proofs::inclusion))
+        .route("/log/consistency", get(proofs::consistency))
+        .with_state(admin)
+}
+
+/// How the daemon is.
+#[utoipa::path(get, path = "/api/v1/status", tag = "operations", responses((status = 200, body = StatusView)))]
+pub async fn status(State(watch): State<Watch>) -> Result<axum::Json<StatusView>, Problem> {
+    Ok(axum::Json(watch.status().await?))
+}
+
+/// `?after=…&limit=…` of a list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct Paging {
+    /// `next` of the page before.
+    #[serde(default)]
+    after: Option<String>,
+    /// At most this many items, 1 to 1,000; 100 when not said.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// Items of a page when the client does not say.
+const PAGE: usize = 100;
+
+/// Items of a page at most. Threat: memory.
+const MAX_PAGE: usize = 1_000;
+
+impl Paging {
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE)
+    }
+
+    fn after_number(&self) -> Result<Option<u64>, Problem> {
+        let number = |text: &String| {
+            text.parse().map_err(|_| Problem::bad_request("`after` is the `next` of the page before"))
+        };
+        self.after.as_ref().map(number).transpose()
+    }
+}
+
+/// A JSON body whose errors are problem documents.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Problem> {
+        let parsed = axum::Json::<T>::from_request(request, state).await;
+        parsed.map(|axum::Json(value)| Self(value)).map_err(|why| {
+            Problem::new(why.status(), "bad-request", "Bad request", why.body_text())
+        })
+    }
+}
+
+/// A query whose errors are problem documents.
+pub struct Ask<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Ask<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let parsed = Query::<T>::from_request_parts(parts, state).await;
+        parsed.map(|Query(value)| Self(value)).map_err(|why| Problem::bad_request(why.body_text()))
+    }
+}

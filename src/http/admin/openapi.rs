@@ -1,0 +1,48 @@
+//! `GET /openapi.json`: the admin API's description, generated from the handlers.
+
+use utoipa::OpenApi;
+
+use super::{events, files, ingest, jobs, projects, proofs};
+use crate::api;
+
+/// The document.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Chiron admin API", description = "Errors are RFC 9457 problem documents. Lists are paged with `after` and `limit`. Send the token of DATA/admin.token as `Authorization: Bearer`."),
+    paths(
+        super::status, events::list, files::show, files::verdict, files::evidence, files::change,
+        ingest::submit, ingest::hand_in, ingest::scrub, ingest::gc,
+        jobs::list, jobs::show, jobs::cancel, jobs::events,
+        projects::list, projects::show, proofs::inclusion, proofs::consistency,
+    ),
+    components(schemas(
+        api::IngestRequest, api::IngestItem, api::FileResult, api::FileOutcome, api::JobView, api::JobState,
+        api::Progress, api::UpkeepRequest, api::DecisionRequest, api::DecisionView, api::ProjectSummary,
+        api::ProjectView, api::FileView, api::EventView, api::StatusView, api::UpstreamStatus, api::ProofView,
+        api::Explanation,
+    )),
+    modifiers(&Security),
+)]
+struct Document;
+
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("admin", SecurityScheme::Http(scheme));
+        document.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("admin", [])]);
+    }
+}
+
+/// The description as JSON (OpenAPI 3.1).
+pub fn document() -> serde_json::Value {
+    serde_json::to_value(Document::openapi()).unwrap_or_default()
+}
+
+/// `GET /openapi.json`
+pub async fn serve() -> axum::Json<serde_json::Value> {
+    axum::Json(document())
+}

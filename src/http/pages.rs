@@ -1,0 +1,255 @@
+//! Rendered index pages, kept until something about the project changes. The hot path of an installer:
+//! one look-up and one comparison.
+
+use std::cell::Cell;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use chiron_storage::Digest;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
+
+use super::negotiate::{Form, none_match, takes_gzip};
+use super::problem::Problem;
+use crate::index::{Candidates, assemble};
+use crate::mirror::{Asked, Mirror};
+use crate::package::ProjectName;
+
+/// Bytes of rendered pages kept in memory, both codings together.
+const CACHE_BYTES: u64 = 96 << 20;
+
+/// Pages expected in the cache; only a hint for its tables.
+const CACHE_PAGES: usize = 4_096;
+
+/// A page up to this size is compressed before its first answer, a larger one behind its back. Bytes.
+const COMPRESS_NOW: usize = 64 << 10;
+
+/// Below this a compressed page is hardly smaller than its headers. Bytes.
+const COMPRESS_FROM: usize = 512;
+
+/// How long a page stands when nothing outside the catalogue bears on it: until the catalogue changes.
+const UNTIL_CHANGED: Duration = Duration::from_secs(24 * 3600);
+
+/// How soon upstream is asked again after it could not be.
+const WHILE_DOWN: Duration = Duration::from_secs(5);
+
+/// How long a page may hide a promise that upstream broke.
+const WHILE_DENIED: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct PageKey {
+    project: ProjectName,
+    json: bool,
+}
+
+/// The same, borrowed from a request.
+#[derive(Hash)]
+struct PageRef<'a> {
+    project: &'a ProjectName,
+    json: bool,
+}
+
+impl Equivalent<PageKey> for PageRef<'_> {
+    fn equivalent(&self, key: &PageKey) -> bool {
+        self.json == key.json && self.project == &key.project
+    }
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<PageKey, Arc<Rendered>> for ByBytes {
+    fn weight(&self, _: &PageKey, page: &Arc<Rendered>) -> u64 {
+        // The compressed form comes later; half the size is more than it ever takes.
+        256 + page.content.body.len() as u64 * 3 / 2
+    }
+}
+
+/// A page and when it must be looked at again.
+#[derive(Debug)]
+struct Rendered {
+    content: Arc<Content>,
+    /// The catalogue's number for the project when it was read.
+    head: u64,
+    /// Upstream's list that it was made from.
+    from: Option<Arc<Candidates>>,
+    good_until: Instant,
+}
+
+/// The bytes of a page.
+#[derive(Debug)]
+pub struct Content {
+    body: Bytes,
+    gzip: OnceLock<Option<Bytes>>,
+    etag: HeaderValue,
+    /// Another coding is another representation and has another strong tag (RFC 9110, section 8.8.3).
+    gzip_etag: HeaderValue,
+}
+
+impl Content {
+    /// With tags from the digest of the bytes.
+    pub fn new(body: Vec<u8>) -> Self {
+        let digest = Digest::of(&body).to_string();
+        let short = digest.get(..32).unwrap_or(&digest);
+        let tag = |suffix: &str| {
+            HeaderValue::try_from(format!("\"{short}{suffix}\""))
+                .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+        };
+        let (etag, gzip_etag) = (tag(""), tag("-gz"));
+        Self { body: Bytes::from(body), gzip: OnceLock::new(), etag, gzip_etag }
+    }
+
+    fn compress(&self) -> Option<&Bytes> {
+        let make = || {
+            let level = libdeflater::CompressionLvl::new(6).ok()?;
+            let mut compressor = libdeflater::Compressor::new(level);
+            let mut out = vec![0; compressor.gzip_compress_bound(self.body.len())];
+            let size = compressor.gzip_compress(&self.body, &mut out).ok()?;
+            out.truncate(size);
+            out.shrink_to_fit();
+            (size < self.body.len()).then(|| Bytes::from(out))
+        };
+        self.gzip.get_or_init(make).as_ref()
+    }
+
+    /// The answer to a request for this page.
+    pub fn answer(self: &Arc<Self>, form: Form, headers: &HeaderMap, cache: &'static str) -> Response {
+        let gzip = if takes_gzip(headers) && self.body.len() >= COMPRESS_FROM {
+            self.gzipped()
+        } else {
+            None
+        };
+        let (body, etag) = match gzip {
+            Some(gzip) => (gzip, &self.gzip_etag),
+            None => (&self.body, &self.etag),
+        };
+        let fresh = headers.contains_key(header::IF_NONE_MATCH)
+            && etag.to_str().is_ok_and(|etag| none_match(headers, etag));
+        let mut response = if fresh {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        } else {
+            Response::new(Body::from(body.clone()))
+        };
+        let out = response.headers_mut();
+        out.reserve(6);
+        out.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+        out.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
+        out.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+        out.insert(header::ETAG, etag.clone());
+        if gzip.is_some() {
+            out.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+
+    /// The compressed body, if it is worth it and there already, or made at once for a small page.
+    fn gzipped(self: &Arc<Self>) -> Option<&Bytes> {
+        if let Some(made) = self.gzip.get() {
+            return made.as_ref();
+        }
+        if self.body.len() <= COMPRESS_NOW {
+            return self.compress();
+        }
+        let content = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            content.compress();
+        });
+        None
+    }
+}
+
+/// The pages of all projects.
+pub struct Pages {
+    mirror: Mirror,
+    cache: Cache<PageKey, Arc<Rendered>, ByBytes>,
+}
+
+impl Pages {
+    /// Over a mirror and its catalogue.
+    pub fn new(mirror: Mirror) -> Self {
+        Self { mirror, cache: Cache::with_weighter(CACHE_PAGES, CACHE_BYTES, ByBytes) }
+    }
+
+    /// A project's page in a form, from memory where it still holds.
+    pub async fn project(&self, project: &ProjectName, form: Form) -> Result<Arc<Content>, Problem> {
+        let json = form == Form::Json;
+        let kept = self.cache.get(&PageRef { project, json });
+        let head = self.mirror.catalog().head(project);
+        if let Some(page) = &kept {
+            if page.head == head && page.good_until > Instant::now() {
+                return Ok(Arc::clone(&page.content));
+            }
+        }
+        self.renew(project, json, head, kept).await
+    }
+
+    /// How long a page stands for which no upstream has anything to say.
+    fn unlisted_for(&self, project: &ProjectName) -> Duration {
+        if self.mirror.may_ask(project) { self.mirror.limits().fresh } else { UNTIL_CHANGED }
+    }
+
+    async fn renew(
+        &self,
+        project: &ProjectName,
+        json: bool,
+        head: u64,
+        kept: Option<Arc<Rendered>>,
+    ) -> Result<Arc<Content>, Problem> {
+        let (from, mut good_until, down) = match self.mirror.ask(project).await {
+            Asked::Known(known) => (Some(Arc::clone(&known.candidates)), known.fresh_until, None),
+            Asked::Nothing => (None, Instant::now() + self.unlisted_for(project), None),
+            Asked::Down(error) => (None, Instant::now() + WHILE_DOWN, Some(Problem::from(&*error))),
+            Asked::Lost => (None, Instant::now(), Some(Problem::broke_off(project.as_str()))),
+        };
+        // What upstream's page said may itself have become events (yanks, status).
+        let head = head.max(self.mirror.catalog().head(project));
+        if let Some(page) = kept.filter(|page| page.head == head && same(page.from.as_ref(), from.as_ref())) {
+            let again = Rendered {
+                content: Arc::clone(&page.content),
+                head,
+                from,
+                good_until,
+            };
+            self.cache.insert(PageKey { project: project.clone(), json }, Arc::new(again));
+            return Ok(Arc::clone(&page.content));
+        }
+        let known = self.mirror.catalog().project(project, None).await?;
+        let hidden = Cell::new(false);
+        let denied = |sha256: &Digest| {
+            let is = self.mirror.denied(sha256).is_some();
+            hidden.set(hidden.get() || is);
+            is
+        };
+        let page = assemble(project, known.as_ref(), from.as_deref(), denied, "../..");
+        let hidden = hidden.get();
+        let Some(page) = page else {
+            return Err(match down {
+                Some(problem) => problem,
+                None => Problem::not_found(format!("no project {project} is known to this index")),
+            });
+        };
+        if hidden {
+            good_until = good_until.min(Instant::now() + WHILE_DENIED);
+        }
+        let body = if json { page.render_json() } else { page.render_html() };
+        self.mirror.gate().metrics.page_rendered();
+        let content = Arc::new(Content::new(body));
+        let rendered = Rendered { content: Arc::clone(&content), head, from, good_until };
+        self.cache.insert(PageKey { project: project.clone(), json }, Arc::new(rendered));
+        Ok(content)
+    }
+}
+
+fn same(a: Option<&Arc<Candidates>>, b: Option<&Arc<Candidates>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (None, None) => true,
+        _ => false,
+    }
+}

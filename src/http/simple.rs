@@ -1,0 +1,172 @@
+//! `/simple/` and `/at/{when}/simple/`: PEP 503 and PEP 691.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use http::HeaderMap;
+use jiff::Timestamp;
+
+use super::negotiate::form;
+use super::pages::{Content, Pages};
+use super::problem::Problem;
+use crate::catalog::Catalog;
+use crate::index::assemble;
+use crate::package::ProjectName;
+use crate::package::simple::ProjectList;
+
+/// The pages are our revocation delay: pip obeys `max-age`, so there is none.
+const REVALIDATE: &str = "no-cache";
+
+/// What the index needs.
+#[derive(Clone)]
+pub struct Index {
+    pub pages: Arc<Pages>,
+    pub catalog: Catalog,
+}
+
+/// `GET /simple/{project}/`
+pub async fn project(
+    State(index): State<Index>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let project = parse(&name)?;
+    if project.as_str() != name {
+        return Ok(moved(&format!("/simple/{project}/")));
+    }
+    let form = form(&headers);
+    let content = index.pages.project(&project, form).await?;
+    Ok(content.answer(form, &headers, REVALIDATE))
+}
+
+/// `GET /simple/{project}` without its slash: uv resolves relative links against the final address.
+pub async fn project_without_slash(Path(name): Path<String>) -> Result<Response, Problem> {
+    Ok(moved(&format!("/simple/{}/", parse(&name)?)))
+}
+
+/// `GET /simple`
+pub async fn list_without_slash() -> Response {
+    moved("/simple/")
+}
+
+/// `GET /simple/`
+pub async fn list(State(index): State<Index>, headers: HeaderMap) -> Result<Response, Problem> {
+    list_at(&index.catalog, None, &headers, REVALIDATE).await
+}
+
+/// `GET /at/{when}/simple/`
+pub async fn list_in_the_past(
+    State(index): State<Index>,
+    Path(when): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let at = size_of(&index.catalog, &when).await?;
+    list_at(&index.catalog, Some(at), &headers, cache_of(&when)).await
+}
+
+/// `GET /at/{when}/simple/{project}/`
+pub async fn project_in_the_past(
+    State(index): State<Index>,
+    Path((when, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let project = parse(&name)?;
+    if project.as_str() != name {
+        return Ok(moved(&format!("/at/{when}/simple/{project}/")));
+    }
+    let at = size_of(&index.catalog, &when).await?;
+    let known = index.catalog.project(&project, Some(at)).await?.filter(|known| known.listed);
+    let page = assemble(&project, known.as_ref(), None, |_| false, "../../../..");
+    let Some(page) = page else {
+        return Err(Problem::not_found(format!(
+            "no project {project} was known to this index at {when} (log size {at})"
+        )));
+    };
+    let form = form(&headers);
+    let body = if form == super::negotiate::Form::Json { page.render_json() } else { page.render_html() };
+    Ok(Arc::new(Content::new(body)).answer(form, &headers, cache_of(&when)))
+}
+
+/// `GET /at/{when}/simple/{project}`
+pub async fn past_without_slash(
+    Path((when, name)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    // Parsed first: what is echoed into `Location` is a number or a time, nothing else.
+    let when = When::parse(&when)?;
+    Ok(moved(&format!("/at/{when}/simple/{}/", parse(&name)?)))
+}
+
+async fn list_at(
+    catalog: &Catalog,
+    at: Option<u64>,
+    headers: &HeaderMap,
+    cache: &'static str,
+) -> Result<Response, Problem> {
+    let rows = catalog.projects(at, None, usize::MAX).await?;
+    let projects = rows.into_iter().filter_map(|(name, _)| ProjectName::parse(&name).ok()).collect();
+    let list = ProjectList { projects };
+    let form = form(headers);
+    let body = if form == super::negotiate::Form::Json { list.render_json() } else { list.render_html() };
+    Ok(Arc::new(Content::new(body)).answer(form, headers, cache))
+}
+
+fn parse(name: &str) -> Result<ProjectName, Problem> {
+    // A name that cannot be one is simply not here: 404, so that uv goes on to its next index.
+    ProjectName::parse(name).map_err(|why| Problem::not_found(format!("not a project name: {why}")))
+}
+
+fn moved(to: &str) -> Response {
+    let mut response = Redirect::permanent(to).into_response();
+    // 301, which every client and cache has known for ever, rather than 308.
+    *response.status_mut() = http::StatusCode::MOVED_PERMANENTLY;
+    response
+}
+
+/// A point in the log's history.
+enum When {
+    Size(u64),
+    Time(Timestamp),
+}
+
+impl When {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        if let Ok(size) = text.parse() {
+            return Ok(Self::Size(size));
+        }
+        text.parse().map(Self::Time).map_err(|_| {
+            Problem::bad_request(
+                "after /at/ comes a log size (42) or a time in RFC 3339 (2026-11-20T12:00:00Z)",
+            )
+        })
+    }
+}
+
+impl std::fmt::Display for When {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Size(size) => size.fmt(f),
+            Self::Time(time) => time.fmt(f),
+        }
+    }
+}
+
+async fn size_of(catalog: &Catalog, when: &str) -> Result<u64, Problem> {
+    let size = catalog.log().size().await.map_err(crate::catalog::CatalogError::from)?;
+    match When::parse(when)? {
+        When::Size(wanted) if wanted > size => {
+            Err(Problem::not_found(format!("the log has {size} entries, not {wanted}")))
+        }
+        When::Size(wanted) => Ok(wanted),
+        When::Time(time) => Ok(catalog.size_at(time).await?),
+    }
+}
+
+/// A view at a size never changes; one at a time may still grow when the time lies ahead.
+fn cache_of(when: &str) -> &'static str {
+    if when.bytes().all(|b| b.is_ascii_digit()) {
+        "public, max-age=365000000, immutable"
+    } else {
+        REVALIDATE
+    }
+}

@@ -1,0 +1,124 @@
+//! How the daemon is: what `/readyz`, `/api/v1/status` and `/metrics` have in common.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chiron_storage::Db;
+
+use super::problem::Problem;
+use crate::api::{StatusView, UpstreamStatus};
+use crate::catalog::CatalogError;
+use crate::jobs::Jobs;
+use crate::mirror::Mirror;
+use crate::telemetry::Metrics;
+use crate::upstream::{Mode, State};
+
+/// What is looked at.
+#[derive(Clone)]
+pub struct Watch {
+    pub db: Db,
+    pub mirror: Mirror,
+    pub jobs: Jobs,
+    /// The reserve below which nothing is written. Bytes.
+    pub min_free: u64,
+}
+
+/// The outcome of a look.
+pub struct Found {
+    pub ready: bool,
+    pub problems: Vec<String>,
+    pub free_bytes: u64,
+}
+
+impl Watch {
+    /// The daemon's metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.mirror.gate().metrics
+    }
+
+    /// What is wrong.
+    pub async fn look(&self) -> Found {
+        let mut problems = Vec::new();
+        let mut ready = true;
+        if let Some(cause) = self.db.poisoned() {
+            ready = false;
+            problems.push(format!("only reading until a restart: a write could not be made durable ({cause})"));
+        }
+        if let Err(error) = self.mirror.catalog().counts().await {
+            ready = false;
+            problems.push(format!("the catalogue cannot be read: {error}"));
+        }
+        let free_bytes = match self.mirror.gate().blobs.free_bytes() {
+            Ok(free) if free < self.min_free => {
+                problems.push(format!("disk almost full: {free} bytes free, {} are kept in reserve (storage.min_free); nothing new is taken in", self.min_free));
+                free
+            }
+            Ok(free) => free,
+            Err(error) => {
+                problems.push(format!("free space is unknown: {error}"));
+                0
+            }
+        };
+        for source in self.mirror.sources() {
+            if let Some(health) = source.health().filter(|health| health.state == State::Down) {
+                let why = health.last_error.unwrap_or_default();
+                problems.push(format!("upstream {} is down, pages may be stale: {why}", source.name()));
+            }
+        }
+        Found { ready, problems, free_bytes }
+    }
+
+    /// Brings the gauges up to date.
+    pub async fn measure(&self) {
+        let metrics = self.metrics();
+        if let Ok(size) = self.mirror.catalog().log().size().await {
+            metrics.set_log_size(size);
+        }
+        if let Ok(free) = self.mirror.gate().blobs.free_bytes() {
+            metrics.set_store_bytes_free(free);
+        }
+        for source in self.mirror.sources() {
+            let up = source.health().is_none_or(|health| health.state != State::Down);
+            metrics.upstream(source.name()).set_up(up);
+        }
+    }
+
+    /// Everything in one document.
+    pub async fn status(&self) -> Result<StatusView, Problem> {
+        let found = self.look().await;
+        let log = self.mirror.catalog().log();
+        let size = log.size().await.map_err(CatalogError::from)?;
+        let root = log.root(size).await.map_err(CatalogError::from)?;
+        let counts = self.mirror.catalog().counts().await?;
+        let upstreams = self.mirror.sources().iter().map(|source| {
+            let health = source.health();
+            UpstreamStatus {
+                name: source.name().to_owned(),
+                mode: match source.mode() {
+                    Mode::OnDemand => "on-demand",
+                    Mode::Curated => "curated",
+                }
+                .to_owned(),
+                state: health.as_ref().map_or(State::Unknown, |h| h.state).name().to_owned(),
+                last_error: health.and_then(|h| h.last_error),
+            }
+        });
+        Ok(StatusView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ready: found.ready,
+            problems: found.problems,
+            log_size: size,
+            log_root: STANDARD.encode(root.as_bytes()),
+            log_key: log.key().verifier().to_owned(),
+            projects: counts.projects,
+            admitted: counts.admitted,
+            quarantined: counts.quarantined,
+            refused: counts.refused,
+            revoked: counts.revoked,
+            policy_profile: self.mirror.gate().policy.profile().as_str().to_owned(),
+            policy_digest: self.mirror.gate().policy.digest().to_string(),
+            upstreams: upstreams.collect(),
+            free_bytes: found.free_bytes,
+            jobs_running: self.jobs.running(),
+        })
+    }
+}

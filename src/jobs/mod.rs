@@ -1,0 +1,252 @@
+//! Long work: accepted at once, done in the background, watched while it runs, and gone on with after a restart.
+
+mod ingest;
+mod live;
+mod selection;
+mod upkeep;
+
+use std::sync::Arc;
+
+use chiron_storage::{Db, DbError, Table};
+use jiff::Timestamp;
+use papaya::HashMap;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+pub use ingest::result_of;
+pub use live::LiveJob;
+
+use crate::api::{IngestRequest, JobState, JobView, Progress, UpkeepRequest};
+use crate::mirror::Mirror;
+
+/// Jobs that run at once; more wait. Threat: one client's jobs starving installers.
+const AT_ONCE: usize = 2;
+
+/// Ended jobs kept for looking up; older ones are forgotten.
+const KEPT: u64 = 1_000;
+
+const JOBS: Table<u64, JobRow> = Table::new("jobs");
+
+/// What a job does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Work {
+    Ingest(IngestRequest),
+    Scrub(UpkeepRequest),
+    Gc(UpkeepRequest),
+}
+
+impl Work {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Ingest(_) => "ingest",
+            Self::Scrub(_) => "scrub",
+            Self::Gc(_) => "gc",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct JobRow {
+    view: JobView,
+    work: Work,
+}
+
+/// The queue and the jobs that run. Cheap to clone.
+#[derive(Clone)]
+pub struct Jobs(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    mirror: Mirror,
+    settings: Settings,
+    live: HashMap<u64, Arc<LiveJob>>,
+    slots: Semaphore,
+}
+
+/// How jobs work.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Files fetched and judged at once by one job.
+    pub files_at_once: usize,
+    /// `gc` leaves blobs younger than this alone.
+    pub gc_grace: std::time::Duration,
+}
+
+impl Jobs {
+    /// Over the database's family `jobs`.
+    pub fn new(db: Db, mirror: Mirror, settings: Settings) -> Self {
+        let slots = Semaphore::new(AT_ONCE);
+        Self(Arc::new(Inner { db, mirror, settings, live: HashMap::new(), slots }))
+    }
+
+    /// Goes on with what was queued or running when the process ended. What was done before is not done
+    /// again: a file that was admitted is found present.
+    pub async fn resume(&self) -> Result<usize, DbError> {
+        let rows = self
+            .0
+            .db
+            .read(|view| {
+                view.scan(&JOBS, b"", None)?.map(|item| item.map(|(_, row)| row)).collect::<Result<Vec<_>, DbError>>()
+            })
+            .await?;
+        let mut resumed = 0;
+        for mut row in rows {
+            if matches!(row.view.state, JobState::Queued | JobState::Running) {
+                row.view.state = JobState::Queued;
+                row.view.files.clear();
+                row.view.progress = Progress::default();
+                self.start(row);
+                resumed += 1;
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// Accepts work: once this returns, it will be done, restart or not.
+    pub async fn submit(&self, work: Work) -> Result<JobView, DbError> {
+        let now = Timestamp::now();
+        let row = self
+            .0
+            .db
+            .transact(move |tx| {
+                let id = tx.get(&JOBS_NEXT, &NEXT.to_owned())?.unwrap_or(1);
+                tx.put(&JOBS_NEXT, &NEXT.to_owned(), &(id + 1))?;
+                let view = JobView {
+                    id,
+                    kind: work.kind().to_owned(),
+                    state: JobState::Queued,
+                    created_at: now,
+                    finished_at: None,
+                    progress: Progress::default(),
+                    files: Vec::new(),
+                    report: None,
+                    error: None,
+                };
+                let row = JobRow { view, work };
+                tx.put(&JOBS, &id, &row)?;
+                if let Some(old) = id.checked_sub(KEPT) {
+                    if tx.get(&JOBS, &old)?.is_some_and(|old| old.view.finished_at.is_some()) {
+                        tx.delete(&JOBS, &old)?;
+                    }
+                }
+                Ok::<_, DbError>(row)
+            })
+            .await?;
+        let view = row.view.clone();
+        self.start(row);
+        Ok(view)
+    }
+
+    /// A job that runs or waits, to be watched.
+    pub fn live(&self, id: u64) -> Option<Arc<LiveJob>> {
+        self.0.live.pin().get(&id).cloned()
+    }
+
+    /// A job, running or ended.
+    pub async fn get(&self, id: u64) -> Result<Option<JobView>, DbError> {
+        if let Some(live) = self.live(id) {
+            return Ok(Some(live.view()));
+        }
+        Ok(self.0.db.get(&JOBS, &id).await?.map(|row| row.view))
+    }
+
+    /// Jobs newest first, without their files; those before `before`.
+    pub async fn list(&self, before: Option<u64>, limit: usize) -> Result<Vec<JobView>, DbError> {
+        let rows = self
+            .0
+            .db
+            .read(move |view| {
+                let mut rows = Vec::new();
+                for item in view.scan(&JOBS, b"", None)? {
+                    let (id, row) = item?;
+                    if before.is_none_or(|before| id < before) {
+                        rows.push(row.view);
+                    }
+                }
+                Ok::<_, DbError>(rows)
+            })
+            .await?;
+        let newest = rows.into_iter().rev().take(limit).map(|view| {
+            let mut view = self.live(view.id).map_or(view, |live| live.view());
+            view.files.clear();
+            view
+        });
+        Ok(newest.collect())
+    }
+
+    /// Asks a job to end; false when it does not run any more.
+    pub fn cancel(&self, id: u64) -> bool {
+        self.live(id).is_some_and(|live| {
+            live.cancel.cancel();
+            true
+        })
+    }
+
+    /// Jobs that run or wait.
+    pub fn running(&self) -> u64 {
+        self.0.live.len() as u64
+    }
+
+    /// Stops taking jobs on and waits a while for those that run; what is cut off goes on at the next start.
+    pub async fn stop(&self, patience: std::time::Duration) {
+        self.0.slots.close();
+        let until = tokio::time::Instant::now() + patience;
+        while self.running() > 0 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    fn start(&self, row: JobRow) {
+        let id = row.view.id;
+        let live = Arc::new(LiveJob::new(row.view));
+        self.0.live.pin().insert(id, Arc::clone(&live));
+        let jobs = self.clone();
+        let guard = jobs.clone();
+        let work = row.work;
+        let task = tokio::spawn(async move { jobs.run(&live, work).await });
+        tokio::spawn(async move {
+            if let Err(lost) = task.await {
+                if lost.is_panic() {
+                    tracing::error!(job = id, "a job broke off; it is taken up again at the next start");
+                }
+            }
+            guard.0.live.pin().remove(&id);
+        });
+    }
+
+    async fn run(&self, live: &Arc<LiveJob>, work: Work) {
+        let Ok(_slot) = self.0.slots.acquire().await else { return };
+        let _queued = self.0.mirror.gate().metrics.enqueue(crate::telemetry::Queue::Jobs);
+        live.update(|view| view.state = JobState::Running);
+        self.keep(live, &work).await;
+        let ended = match &work {
+            Work::Ingest(request) => self.ingest(live, request, &work).await,
+            Work::Scrub(request) => self.scrub(live, *request).await,
+            Work::Gc(request) => self.gc(live, *request).await,
+        };
+        live.update(|view| {
+            view.finished_at = Some(Timestamp::now());
+            view.state = match &ended {
+                _ if live.cancel.is_cancelled() => JobState::Cancelled,
+                Ok(()) => JobState::Done,
+                Err(_) => JobState::Failed,
+            };
+            view.error = ended.err();
+        });
+        self.keep(live, &work).await;
+    }
+
+    /// Writes down where a job stands.
+    async fn keep(&self, live: &LiveJob, work: &Work) {
+        let row = JobRow { view: live.view(), work: work.clone() };
+        let id = row.view.id;
+        let kept = self.0.db.transact(move |tx| tx.put(&JOBS, &id, &row)).await;
+        if let Err(error) = kept {
+            tracing::error!(job = id, %error, "a job's state could not be written down; it runs again after a restart");
+        }
+    }
+}
+
+const JOBS_NEXT: Table<String, u64> = Table::new("counters");
+const NEXT: &str = "next-job";

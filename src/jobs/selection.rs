@@ -1,0 +1,112 @@
+//! Which of upstream's files a request means. Pure.
+
+use crate::api::{IngestItem, IngestRequest};
+use crate::index::{Candidate, Candidates};
+use crate::package::{HashClaim, ProjectName, Specifiers, Version, tags};
+
+/// An item, parsed.
+#[derive(Debug, Clone)]
+pub(super) struct Selection {
+    pub project: ProjectName,
+    specifier: Option<Specifiers>,
+    hashes: Vec<HashClaim>,
+}
+
+/// The Pythons and platforms a request keeps.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Targets {
+    pythons: Vec<(u8, u8)>,
+    platforms: Vec<tags::PlatformTagSpec>,
+}
+
+impl Targets {
+    pub(super) fn parse(request: &IngestRequest) -> Result<Self, String> {
+        let pythons = request.pythons.iter().map(|text| {
+            let (major, minor) = text.split_once('.').unwrap_or((text, ""));
+            match (major.parse(), minor.split('.').next().unwrap_or_default().parse()) {
+                (Ok(major), Ok(minor)) => Ok((major, minor)),
+                _ => Err(format!("{text:?} is not a Python version like 3.11")),
+            }
+        });
+        let platforms = request
+            .platforms
+            .iter()
+            .map(|text| text.parse().map_err(|why| format!("{text:?} is not a platform: {why}")));
+        Ok(Self {
+            pythons: pythons.collect::<Result<_, _>>()?,
+            platforms: platforms.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn keep(&self, candidate: &Candidate) -> bool {
+        let Some(wheel) = candidate.name.wheel() else {
+            return true;
+        };
+        let python = |python: (u8, u8)| match self.platforms.as_slice() {
+            [] => tags::runs_on(wheel, python),
+            platforms => platforms.iter().any(|platform| tags::compatible(wheel, python, platform)),
+        };
+        match (self.pythons.as_slice(), self.platforms.as_slice()) {
+            ([], []) => true,
+            ([], platforms) => platforms.iter().any(|p| tags::built_for(wheel, p)),
+            (pythons, _) => pythons.iter().any(|p| python(*p)),
+        }
+    }
+}
+
+impl Selection {
+    pub(super) fn parse(item: &IngestItem) -> Result<Self, String> {
+        let project = ProjectName::parse(&item.project).map_err(|e| e.to_string())?;
+        let specifier = item
+            .specifier
+            .as_deref()
+            .filter(|text| !text.trim().is_empty())
+            .map(|text| text.parse::<Specifiers>().map_err(|e| format!("{text:?}: {e}")))
+            .transpose()?;
+        let hashes = item
+            .hashes
+            .iter()
+            .map(|text| HashClaim::parse(text).ok_or_else(|| format!("{text:?} is not ALGORITHM:HEX")));
+        Ok(Self { project, specifier, hashes: hashes.collect::<Result<_, _>>()? })
+    }
+
+    /// The files meant: of the newest matching release, or exactly those whose digest is named.
+    pub(super) fn choose<'a>(&self, listed: &'a Candidates, targets: &Targets) -> Vec<&'a Candidate> {
+        let matching = listed.files().iter().filter(|c| self.admits(c.name.version()));
+        if !self.hashes.is_empty() {
+            return matching.filter(|c| self.names(c)).collect();
+        }
+        let matching: Vec<_> = matching.filter(|c| targets.keep(c)).collect();
+        let newest = |pre: bool, yanked: bool| {
+            matching
+                .iter()
+                .filter(|c| pre || !c.name.version().any_prerelease())
+                .filter(|c| yanked || c.file.yanked.is_none())
+                .map(|c| c.name.version())
+                .max()
+        };
+        // As installers choose: a final release, else a pre-release; a yanked one only when nothing else matches.
+        let version = newest(false, false).or_else(|| newest(true, false)).or_else(|| newest(true, true));
+        let version: Option<Version> = version.cloned();
+        matching.into_iter().filter(|c| Some(c.name.version()) == version.as_ref()).collect()
+    }
+
+    fn admits(&self, version: &Version) -> bool {
+        self.specifier.as_ref().is_none_or(|specifier| specifier.contains(version))
+    }
+
+    fn names(&self, candidate: &Candidate) -> bool {
+        let claims = candidate.file.claims();
+        self.hashes.iter().any(|wanted| claims.contains(wanted))
+    }
+
+    /// How the item reads in a message.
+    pub(super) fn describe(&self) -> String {
+        let specifier = self.specifier.as_ref().map(ToString::to_string).unwrap_or_default();
+        let hashes = match self.hashes.len() {
+            0 => String::new(),
+            n => format!(" with one of {n} digests"),
+        };
+        format!("{}{specifier}{hashes}", self.project)
+    }
+}

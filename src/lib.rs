@@ -1,0 +1,20 @@
+//! Chiron: a content-addressed, policy-gated private mirror for Python packages.
+//!
+//! The library exists for the binary, the benches and the fuzz targets; it promises no stable API.
+//! `README.md` has the map of the modules and of who may import whom (`tests/architecture.rs` checks it).
+
+pub mod api;
+pub mod app;
+pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod index;
+pub mod ingest;
+pub mod jobs;
+pub mod mirror;
+pub mod package;
+pub mod policy;
+pub mod telemetry;
+pub mod upstream;
+pub mod verify;

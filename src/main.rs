@@ -1,0 +1,52 @@
+//! The `chiron` binary: arguments, runtime, exit code.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::Write;
+use std::process::ExitCode;
+
+use chiron::cli::exit::ExitStatus;
+use chiron::cli::{self, Cli};
+use clap::Parser;
+
+/// Many short-lived buffers on many threads: it keeps resident memory lower than the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(report_panic));
+    std::panic::catch_unwind(run).unwrap_or(ExitStatus::Internal).into()
+}
+
+fn run() -> ExitStatus {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and version are answers; everything else is a usage error.
+            let _ = answer.print();
+            return if answer.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
+        }
+    };
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(cli::run(cli)),
+        Err(error) => {
+            cli::output::note(format_args!("error: cannot start threads: {error}\n next: check the limits of this user (ulimit -a)"));
+            ExitStatus::Internal
+        }
+    }
+}
+
+/// A bug in Chiron: where, and what to do; a stack trace only for whoever asks for one.
+fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
+    let what = info.payload_as_str().unwrap_or("no message");
+    let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(
+        stderr,
+        "internal error{place}: {}\n next: this is a bug in Chiron; please report it with this line (RUST_BACKTRACE=1 adds a trace)",
+        cli::output::plain(what)
+    );
+    let trace = Backtrace::capture();
+    if trace.status() == BacktraceStatus::Captured {
+        let _ = writeln!(stderr, "{trace}");
+    }
+}

@@ -1,0 +1,103 @@
+//! The verdict document, `chiron.verdict/v1`.
+
+use chiron_storage::Digest;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::verify::{CheckName, Outcome};
+
+/// The value of `schema` in every verdict.
+pub const VERDICT_SCHEMA: &str = "chiron.verdict/v1";
+
+/// What follows for a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Served.
+    Admit,
+    /// Kept, not served: something could not be checked, or waits for a person.
+    Quarantine,
+    /// Not kept, never served, remembered with its reason.
+    Refuse,
+}
+
+impl Decision {
+    /// The word in documents and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Admit => "admit",
+            Self::Quarantine => "quarantine",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+/// One reason, for a machine (`code`) and for a person (`message`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reason {
+    /// Which check it comes from; `policy` for what the policy adds itself.
+    pub check: String,
+    /// Stable, kebab-case.
+    pub code: String,
+    /// A sentence.
+    pub message: String,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.check, self.message)
+    }
+}
+
+/// The file a verdict speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JudgedFile {
+    pub filename: String,
+    pub project: String,
+    pub version: String,
+    pub sha256: Digest,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// One check's row in a verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckRow {
+    pub check: CheckName,
+    pub outcome: Outcome,
+    pub summary: String,
+    pub facts: Map<String, Value>,
+    /// The evidence document, `sha256:…`.
+    #[serde(with = "chiron_storage::digest::prefixed")]
+    #[schemars(with = "String")]
+    pub evidence: Digest,
+}
+
+/// Which rules were applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PolicyRef {
+    pub profile: String,
+    #[serde(with = "chiron_storage::digest::prefixed")]
+    #[schemars(with = "String")]
+    pub digest: Digest,
+}
+
+/// A judgment of one file, replayable: it names its evidence and its policy by digest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Verdict {
+    /// Always `chiron.verdict/v1`.
+    pub schema: String,
+    pub file: JudgedFile,
+    pub decision: Decision,
+    pub checks: Vec<CheckRow>,
+    /// Empty when admitted.
+    pub reasons: Vec<Reason>,
+    pub policy: PolicyRef,
+    #[schemars(with = "String")]
+    pub decided_at: Timestamp,
+    /// Number of the log's event that carries this verdict; absent while it is not logged (`chiron verify`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<u64>,
+}

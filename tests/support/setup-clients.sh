@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Makes the installers that the tests use, each in a virtual environment of its own:
+#   pip-old  the oldest pip that this Python runs      pip-new  the newest
+#   uv, poetry, twine  the newest                      build-tools  build, setuptools, wheel
+# under $CHIRON_CLIENTS_DIR (default ~/.cache/chiron/clients), as NAME/bin/PROGRAM. What is there is kept; what is
+# older than a week is brought up to date if the index answers. Everything comes from the index that pip uses here.
+set -euo pipefail
+export PIP_ROOT_USER_ACTION=ignore
+
+dir="${CHIRON_CLIENTS_DIR:-$HOME/.cache/chiron/clients}"
+python="${PYTHON:-python3}"
+max_age_days=7
+
+say() { printf '%s\n' "$*" >&2; }
+stop() {
+    say "setup-clients: $*"
+    exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+have "$python" || stop "there is no $python on this machine"
+mkdir -p "$dir"
+# Two runs at once would write into each other's environments.
+exec 9>"$dir/.lock"
+if have flock && ! flock -n 9; then
+    say "another run is setting up $dir; waiting for it"
+    flock 9
+fi
+
+# Debian keeps ensurepip in a package of its own; without it `python3 -m venv` fails.
+make_venv() { "$python" -m venv "$1"; }
+if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    say "this Python makes no virtual environments (Debian: python3-venv is missing)"
+    root=()
+    [ "$(id -u)" = 0 ] || root=(sudo -n)
+    if have apt-get && "${root[@]}" true 2>/dev/null; then
+        say "  installing python3-venv with apt-get"
+        "${root[@]}" apt-get update >/dev/null && "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv >/dev/null || true
+    fi
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        say "  using the package virtualenv instead"
+        "$python" -m pip install --quiet --disable-pip-version-check --upgrade --target "$dir/.virtualenv" virtualenv ||
+            stop "no virtual environment can be made: install python3-venv (or pip) and try again"
+        make_venv() { PYTHONPATH="$dir/.virtualenv" "$python" -m virtualenv --quiet "$1"; }
+    fi
+fi
+
+# pip VENV ARGUMENT…: that environment's own pip, quiet.
+pip() {
+    local venv=$1
+    shift
+    "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"
+}
+
+# The oldest pip that this Python runs: 22.3 knows no PEP 658, and needs a Python below 3.12.
+install_pip_old() {
+    local version
+    for version in 22.3.1 23.2.1 24.0 24.2; do
+        if pip "$1" install --force-reinstall "pip==$version" 2>/dev/null && "$1/bin/python" -m pip list >/dev/null 2>&1; then
+            return
+        fi
+        # A pip that does not start cannot replace itself.
+        rm -rf "$1" && make_venv "$1"
+    done
+    return 1
+}
+install_pip_new() { pip "$1" install --upgrade pip; }
+install_newest() {
+    local venv=$1
+    shift
+    pip "$venv" install --upgrade pip && pip "$venv" install --upgrade "$@"
+}
+
+identity="$("$python" -c 'import sys; print(sys.executable, sys.version.split()[0])')"
+
+# client NAME PROGRAM INSTALL…: makes $dir/NAME unless it is there, whole, and young enough.
+client() {
+    local name=$1 program=$2
+    shift 2
+    local venv="$dir/$name" stamp="$dir/$name/.ready"
+    local recipe="$identity | $*"
+    if [ -x "$venv/bin/$program" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$recipe" ]; then
+        if [ -z "$(find "$stamp" -mtime +"$max_age_days")" ]; then
+            return
+        fi
+        say "$name: older than $max_age_days days, bringing it up to date"
+        "$1" "$venv" "${@:2}" || say "$name: that failed; the old one is kept"
+        touch "$stamp"
+        return
+    fi
+    say "$name: installing into $venv"
+    rm -rf "$venv"
+    make_venv "$venv" || stop "$name: the virtual environment $venv could not be made"
+    "$1" "$venv" "${@:2}" || stop "$name: pip could not install it; does the index that pip uses here answer?"
+    "$venv/bin/$program" --version >&2 || stop "$name: $venv/bin/$program does not start"
+    printf '%s\n' "$recipe" >"$stamp"
+}
+
+client pip-old pip install_pip_old
+client pip-new pip install_pip_new
+client uv uv install_newest uv
+client poetry poetry install_newest poetry
+client twine twine install_newest twine
+client build-tools pyproject-build install_newest build setuptools wheel
