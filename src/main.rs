@@ -12,6 +12,10 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Threads for the disk and the checks. More of them only hold more buffers: what is bound by the processor
+/// has permits of its own, and the disk is busy long before.
+const BLOCKING_THREADS: usize = 48;
+
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
     std::panic::catch_unwind(run).unwrap_or(ExitStatus::Internal).into()
@@ -26,7 +30,8 @@ fn run() -> ExitStatus {
             return if answer.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
         }
     };
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    match runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build() {
         Ok(runtime) => runtime.block_on(cli::run(cli)),
         Err(error) => {
             cli::output::note(format_args!("error: cannot start threads: {error}\n next: check the limits of this user (ulimit -a)"));

@@ -448,7 +448,8 @@ fn after_a_kill_the_folder_opens_and_the_catalogue_can_be_made_again() {
 async fn doctor_finds_an_upstream_that_does_not_answer() {
     let upstream = FakeUpstream::start().await;
     upstream.add(wheel("pip", "1.0", &[]));
-    let daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()));
+    // A page that is fresh is not asked for again; here every look asks.
+    let daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()).config("[index]\nfresh = \"1ms\""));
     let well = daemon.cli_json(&["doctor"]);
     assert_eq!(well["exit"], 0, "{well:#}");
     let clients = daemon.cli(&["doctor", "--clients"]).expect(0);

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::catalog::CatalogError;
 use crate::config::Config;
-use crate::http::{AdminToken, Watch, router};
+use crate::http::{AdminToken, HotPath, Watch, router, service};
 
 use parts::Parts;
 
@@ -108,6 +108,11 @@ impl App {
     /// All routes over this folder.
     pub fn router(&self) -> Router {
         router(&self.watch(), AdminToken::new(&self.token), self.max_body)
+    }
+
+    /// What a listener serves over this folder.
+    pub fn service(&self) -> HotPath {
+        service(&self.watch(), AdminToken::new(&self.token), self.max_body)
     }
 
     /// The token of `DATA/admin.token`.

@@ -31,7 +31,7 @@ pub struct Catalog {
     /// For each project touched since the start, the size of the log after its last event: a reader
     /// that kept a rendering compares one number to know whether it still holds. Bounded by the
     /// projects that changed in this process.
-    heads: Arc<HashMap<ProjectName, u64>>,
+    heads: Arc<HashMap<Box<str>, u64>>,
 }
 
 impl Catalog {
@@ -46,11 +46,11 @@ impl Catalog {
     }
 
     /// A number that changes whenever something about the project changes; 0 if nothing has since the start.
-    pub fn head(&self, project: &ProjectName) -> u64 {
+    pub fn head(&self, project: &str) -> u64 {
         self.heads.pin().get(project).copied().unwrap_or(0)
     }
 
     fn touched(&self, project: &ProjectName, size: u64) {
-        self.heads.pin().update_or_insert(project.clone(), |seen| (*seen).max(size), size);
+        self.heads.pin().update_or_insert(project.as_str().into(), |seen| (*seen).max(size), size);
     }
 }

@@ -25,7 +25,7 @@ use crate::app::App;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Silence on a connection. A verdict on a large wheel takes seconds, not minutes.
-const READ_TIMEOUT: Duration = Duration::from_secs(300);
+const READ_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Bytes of one answer kept in memory: the rows of a job of 10,000 items with room to spare,
 /// and a bound against a server that never stops.

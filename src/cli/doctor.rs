@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::process::Command;
 
-use super::client::{Client, token_file};
+use super::client::{Client, ClientError, token_file};
 use super::context::{Context, DaemonFile, Open, is_initialised};
 use super::exit::{ExitStatus, Failure};
 use super::follow::follow;
@@ -224,9 +224,12 @@ async fn status(client: &Client) -> Result<Vec<Finding>, Failure> {
     Ok(findings)
 }
 
-/// Asks upstream for one page, through the same path as an ingest; nothing is fetched.
+/// Asks upstream for one page, through the same path as an ingest; nothing is fetched. A page asked for
+/// within `index.fresh` is not asked for again: the state of the last request counts then.
 async fn upstream(client: &Client) -> Finding {
     const CHECK: &str = "upstream";
+    const NEXT: &str =
+        "check the network, the proxy variables and [[upstream]] url; what is stored is still served";
     let request = IngestRequest {
         items: vec![IngestItem { project: PROBE_PROJECT.to_owned(), specifier: None, hashes: Vec::new() }],
         pythons: Vec::new(),
@@ -235,22 +238,22 @@ async fn upstream(client: &Client) -> Finding {
     };
     let asked = async {
         let job: JobView = client.post("/api/v1/ingest", &request).await?;
-        follow(client, job.id, |_| ()).await
+        let job = follow(client, job.id, |_| ()).await?;
+        Ok::<_, ClientError>((job, client.get::<StatusView>("/api/v1/status").await?))
     };
-    match asked.await {
-        Err(error) => Finding::wrong(CHECK, error.into()),
-        Ok(job) => {
-            let failed = job.files.iter().find(|file| file.outcome == FileOutcome::UpstreamFailed);
-            match failed {
-                None => Finding::ok(CHECK, "answers"),
-                Some(file) => Finding::wrong(
-                    CHECK,
-                    Failure::upstream(file.reasons.join("; "))
-                        .next("check the network, the proxy variables and [[upstream]] url; what is stored is still served"),
-                ),
-            }
-        }
+    let (job, status) = match asked.await {
+        Ok(looked) => looked,
+        Err(error) => return Finding::wrong(CHECK, error.into()),
+    };
+    let failed = job.files.into_iter().find(|file| file.outcome == FileOutcome::UpstreamFailed);
+    if let Some(file) = failed {
+        return Finding::wrong(CHECK, Failure::upstream(file.reasons.join("; ")).next(NEXT));
     }
+    if let Some(down) = status.upstreams.iter().find(|upstream| upstream.state == "down") {
+        let why = down.last_error.as_deref().unwrap_or("no reason was kept");
+        return Finding::wrong(CHECK, Failure::upstream(format_args!("{} is down: {why}", down.name)).next(NEXT));
+    }
+    Finding::ok(CHECK, "answers")
 }
 
 /// Python and pip, which say where the default upstream is.

@@ -65,7 +65,7 @@ pub async fn run(context: &Context, args: ServeArgs) -> Result<ExitStatus, Failu
     announce(context, address, &url, &data)?;
 
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
-    let mut server = std::pin::pin!(serve(listener, app.router(), limits, async {
+    let mut server = std::pin::pin!(serve(listener, app.service(), limits, async {
         let _ = stopped.await;
     }));
     tokio::select! {

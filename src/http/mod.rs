@@ -5,6 +5,7 @@ mod count;
 mod explain;
 mod files;
 mod health;
+mod hot;
 mod negotiate;
 mod pages;
 mod problem;
@@ -25,6 +26,7 @@ use http::StatusCode;
 
 pub use crate::api as model;
 pub use admin::AdminToken;
+pub use hot::HotPath;
 pub use pages::Pages;
 pub use problem::Problem;
 pub use serve::{ServeLimits, serve};
@@ -35,12 +37,23 @@ use simple::Index;
 
 /// All routes. `max_body` is the largest file handed in, bytes.
 pub fn router(watch: &Watch, token: AdminToken, max_body: usize) -> Router {
+    routes(watch, token, max_body, Arc::new(Pages::new(watch.mirror.clone())))
+}
+
+/// All routes, with index pages that are in memory answered before anything is routed: what a listener serves.
+pub fn service(watch: &Watch, token: AdminToken, max_body: usize) -> HotPath {
+    let pages = Arc::new(Pages::new(watch.mirror.clone()));
+    let router = routes(watch, token, max_body, Arc::clone(&pages));
+    HotPath::new(pages, watch.metrics().clone(), router)
+}
+
+fn routes(watch: &Watch, token: AdminToken, max_body: usize, pages: Arc<Pages>) -> Router {
     let metrics = watch.metrics().clone();
     let counted = |route: Route, handler: MethodRouter<()>| -> MethodRouter<()> {
         handler.layer(from_fn_with_state(count::Counted { metrics: metrics.clone(), route }, count::count))
     };
     let mirror = watch.mirror.clone();
-    let index = Index { pages: Arc::new(Pages::new(mirror.clone())), catalog: mirror.catalog().clone() };
+    let index = Index { pages, catalog: mirror.catalog().clone() };
     let catalog = mirror.catalog().clone();
     let admin = admin::routes(admin::Admin { watch: watch.clone(), max_body })
         .layer(from_fn_with_state(token, admin::require));

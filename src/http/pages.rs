@@ -40,22 +40,23 @@ const WHILE_DOWN: Duration = Duration::from_secs(5);
 /// How long a page may hide a promise that upstream broke.
 const WHILE_DENIED: Duration = Duration::from_secs(60);
 
+/// A normalised project name, and whether the JSON form is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PageKey {
-    project: ProjectName,
+    project: Box<str>,
     json: bool,
 }
 
 /// The same, borrowed from a request.
 #[derive(Hash)]
 struct PageRef<'a> {
-    project: &'a ProjectName,
+    project: &'a str,
     json: bool,
 }
 
 impl Equivalent<PageKey> for PageRef<'_> {
     fn equivalent(&self, key: &PageKey) -> bool {
-        self.json == key.json && self.project == &key.project
+        self.json == key.json && *self.project == *key.project
     }
 }
 
@@ -179,14 +180,19 @@ impl Pages {
     /// A project's page in a form, from memory where it still holds.
     pub async fn project(&self, project: &ProjectName, form: Form) -> Result<Arc<Content>, Problem> {
         let json = form == Form::Json;
-        let kept = self.cache.get(&PageRef { project, json });
-        let head = self.mirror.catalog().head(project);
-        if let Some(page) = &kept {
-            if page.head == head && page.good_until > Instant::now() {
-                return Ok(Arc::clone(&page.content));
-            }
+        if let Some(content) = self.hot(project.as_str(), form) {
+            return Ok(content);
         }
+        let head = self.mirror.catalog().head(project.as_str());
+        let kept = self.cache.get(&PageRef { project: project.as_str(), json });
         self.renew(project, json, head, kept).await
+    }
+
+    /// The page in memory, if it still holds: nothing is parsed, awaited or allocated.
+    pub fn hot(&self, project: &str, form: Form) -> Option<Arc<Content>> {
+        let page = self.cache.get(&PageRef { project, json: form == Form::Json })?;
+        let holds = page.head == self.mirror.catalog().head(project) && page.good_until > Instant::now();
+        holds.then(|| Arc::clone(&page.content))
     }
 
     /// How long a page stands for which no upstream has anything to say.
@@ -208,7 +214,7 @@ impl Pages {
             Asked::Lost => (None, Instant::now(), Some(Problem::broke_off(project.as_str()))),
         };
         // What upstream's page said may itself have become events (yanks, status).
-        let head = head.max(self.mirror.catalog().head(project));
+        let head = head.max(self.mirror.catalog().head(project.as_str()));
         if let Some(page) = kept.filter(|page| page.head == head && same(page.from.as_ref(), from.as_ref())) {
             let again = Rendered {
                 content: Arc::clone(&page.content),
@@ -216,7 +222,7 @@ impl Pages {
                 from,
                 good_until,
             };
-            self.cache.insert(PageKey { project: project.clone(), json }, Arc::new(again));
+            self.cache.insert(PageKey { project: project.as_str().into(), json }, Arc::new(again));
             return Ok(Arc::clone(&page.content));
         }
         let known = self.mirror.catalog().project(project, None).await?;
@@ -241,7 +247,7 @@ impl Pages {
         self.mirror.gate().metrics.page_rendered();
         let content = Arc::new(Content::new(body));
         let rendered = Rendered { content: Arc::clone(&content), head, from, good_until };
-        self.cache.insert(PageKey { project: project.clone(), json }, Arc::new(rendered));
+        self.cache.insert(PageKey { project: project.as_str().into(), json }, Arc::new(rendered));
         Ok(content)
     }
 }

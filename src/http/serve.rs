@@ -1,18 +1,14 @@
 //! The accept loop. HTTP/1.1 by hand over hyper: header time-outs against slow clients, reason phrases,
 //! and large bodies written to the socket without a copy.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tower::{ServiceExt as _, service_fn};
+
+use super::HotPath;
 
 /// Bounds on connections.
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +28,7 @@ const REST: Duration = Duration::from_millis(50);
 /// Serves until `stop` resolves, then lets what is under way end.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    service: HotPath,
     limits: ServeLimits,
     stop: impl Future<Output = ()>,
 ) {
@@ -55,17 +51,12 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let router = router.clone();
-        let service = service_fn(move |mut request: http::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
-            router.clone().oneshot(request.map(axum::body::Body::new))
-        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)
             .max_buf_size(MAX_HEAD)
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            .serve_connection(TokioIo::new(stream), service.from(peer));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // A client that hangs up or times out is its own business.

@@ -16,7 +16,7 @@ use crate::package::ProjectName;
 use crate::package::simple::ProjectList;
 
 /// The pages are our revocation delay: pip obeys `max-age`, so there is none.
-const REVALIDATE: &str = "no-cache";
+pub(super) const REVALIDATE: &str = "no-cache";
 
 /// What the index needs.
 #[derive(Clone)]

@@ -101,10 +101,16 @@ impl WheelTail {
         };
         if directory.size > MAX_DIRECTORY_BYTES {
             let (what, limit) = ("a central directory", MAX_DIRECTORY_BYTES);
-            return Err(TailError::TooLarge { what, bytes: directory.size, limit });
+            return Err(TailError::TooLarge {
+                what,
+                bytes: directory.size,
+                limit,
+            });
         }
         let Some(start) = directory.offset.checked_sub(tail_start) else {
-            return Ok(Locate::NeedMore { from: directory.offset });
+            return Ok(Locate::NeedMore {
+                from: directory.offset,
+            });
         };
         let bytes = usize::try_from(start)
             .ok()
@@ -124,7 +130,11 @@ impl WheelTail {
             .ok()
             .and_then(|length| bytes.get(local.length..local.length.checked_add(length)?))
             .ok_or(TailError::Content)?;
-        let content = if entry.method == STORED { packed.to_vec() } else { inflate(packed, entry.size)? };
+        let content = if entry.method == STORED {
+            packed.to_vec()
+        } else {
+            inflate(packed, entry.size)?
+        };
         if content.len() as u64 != entry.size || libdeflater::crc32(&content) != entry.crc {
             return Err(TailError::Content);
         }
@@ -135,11 +145,18 @@ impl WheelTail {
 /// Unpacks at most one byte more than expected.
 fn inflate(packed: &[u8], size: u64) -> Result<Vec<u8>, TailError> {
     let mut content = Vec::new();
-    DeflateDecoder::new(packed).take(size + 1).read_to_end(&mut content).map_err(|_| TailError::Content)?;
+    DeflateDecoder::new(packed)
+        .take(size + 1)
+        .read_to_end(&mut content)
+        .map_err(|_| TailError::Content)?;
     Ok(content)
 }
 
-fn find_metadata(directory: &[u8], directory_at: u64, name: &DistributionFilename) -> Result<Entry, TailError> {
+fn find_metadata(
+    directory: &[u8],
+    directory_at: u64,
+    name: &DistributionFilename,
+) -> Result<Entry, TailError> {
     let mut found: Option<Entry> = None;
     let mut offsets = Vec::new();
     let mut rest = directory;
@@ -158,7 +175,11 @@ fn find_metadata(directory: &[u8], directory_at: u64, name: &DistributionFilenam
         }
         let bytes = header.size.max(header.compressed);
         if bytes > MAX_METADATA_BYTES {
-            return Err(TailError::TooLarge { what: "metadata", bytes, limit: MAX_METADATA_BYTES });
+            return Err(TailError::TooLarge {
+                what: "metadata",
+                bytes,
+                limit: MAX_METADATA_BYTES,
+            });
         }
         found = Some(Entry {
             header_offset: header.offset,
@@ -170,10 +191,17 @@ fn find_metadata(directory: &[u8], directory_at: u64, name: &DistributionFilenam
         });
     }
     let mut entry = found.ok_or(TailError::NotFound)?;
-    entry.end = offsets.into_iter().filter(|offset| *offset > entry.header_offset).min().unwrap_or(directory_at);
+    entry.end = offsets
+        .into_iter()
+        .filter(|offset| *offset > entry.header_offset)
+        .min()
+        .unwrap_or(directory_at);
     // The header's variable parts have 16-bit lengths: an honest range is no longer than this.
     let longest = entry.compressed_size + (LOCAL_BYTES + 2 * 65_535 + 24) as u64;
-    if entry.end <= entry.header_offset || entry.end > directory_at || entry.end - entry.header_offset > longest {
+    if entry.end <= entry.header_offset
+        || entry.end > directory_at
+        || entry.end - entry.header_offset > longest
+    {
         return Err(TailError::Content);
     }
     Ok(entry)
@@ -187,7 +215,9 @@ fn is_metadata(path: &[u8], name: &DistributionFilename) -> bool {
         .and_then(|stem| stem.split_once('-'))
         .is_some_and(|(project, version)| {
             name.project().is_spelled(project)
-                && version.parse::<Version>().is_ok_and(|version| version == *name.version())
+                && version
+                    .parse::<Version>()
+                    .is_ok_and(|version| version == *name.version())
         })
 }
 
@@ -222,12 +252,17 @@ mod tests {
         for requests in 1..10 {
             match WheelTail::locate(&bytes[from..], from as u64, bytes.len() as u64, &name())? {
                 Locate::NeedMore { from: earlier } => {
-                    assert!(usize::try_from(earlier).unwrap() < from, "each look must see more");
+                    assert!(
+                        usize::try_from(earlier).unwrap() < from,
+                        "each look must see more"
+                    );
                     from = usize::try_from(earlier).unwrap();
                 }
                 Locate::Entry(entry) => {
-                    let range = usize::try_from(entry.header_offset).unwrap()..usize::try_from(entry.end).unwrap();
-                    return WheelTail::read_entry(&bytes[range], &entry).map(|content| (content, requests + 1));
+                    let range =
+                        usize::try_from(entry.header_offset).unwrap()..usize::try_from(entry.end).unwrap();
+                    return WheelTail::read_entry(&bytes[range], &entry)
+                        .map(|content| (content, requests + 1));
                 }
             }
         }
@@ -236,8 +271,13 @@ mod tests {
 
     #[test]
     fn metadata_is_found_however_little_is_fetched_first() {
-        let many: Vec<(String, Vec<u8>)> = (0..500).map(|n| (format!("demo/{n}.py"), vec![b'x'; n])).collect();
-        let mut files: Vec<(&str, &[u8])> = many.iter().map(|(path, content)| (path.as_str(), content.as_slice())).collect();
+        let many: Vec<(String, Vec<u8>)> = (0..500)
+            .map(|n| (format!("demo/{n}.py"), vec![b'x'; n]))
+            .collect();
+        let mut files: Vec<(&str, &[u8])> = many
+            .iter()
+            .map(|(path, content)| (path.as_str(), content.as_slice()))
+            .collect();
         files.push(("demo-1.0.dist-info/METADATA", METADATA));
         files.push(("demo-1.0.dist-info/RECORD", b""));
         let bytes = wheel(&files);
@@ -256,10 +296,22 @@ mod tests {
             "demo/_vendor/demo-1.0.dist-info/METADATA",
             "demo-1.0.dist-info/METADATA.txt",
         ] {
-            assert_eq!(fetch(&wheel(&[(path, METADATA)]), 64), Err(TailError::NotFound), "{path}");
+            assert_eq!(
+                fetch(&wheel(&[(path, METADATA)]), 64),
+                Err(TailError::NotFound),
+                "{path}"
+            );
         }
-        assert_eq!(fetch(&wheel(&[("Demo-1.0.0.dist-info/METADATA", METADATA)]), 64).unwrap().0, METADATA);
-        let two = wheel(&[("demo-1.0.dist-info/METADATA", METADATA), ("demo-1.0.0.dist-info/METADATA", b"x")]);
+        assert_eq!(
+            fetch(&wheel(&[("Demo-1.0.0.dist-info/METADATA", METADATA)]), 64)
+                .unwrap()
+                .0,
+            METADATA
+        );
+        let two = wheel(&[
+            ("demo-1.0.dist-info/METADATA", METADATA),
+            ("demo-1.0.0.dist-info/METADATA", b"x"),
+        ]);
         assert_eq!(fetch(&two, 64), Err(TailError::Ambiguous));
     }
 

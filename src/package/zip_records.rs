@@ -4,7 +4,13 @@
 //! Where the format lets two readers see two different archives, the record is refused instead of interpreted:
 //! an installer may read it another way than we do.
 
+mod end;
+mod fields;
+
 use thiserror::Error;
+
+pub use end::{Directory, EndSearch, find_directory};
+use fields::Fields;
 
 /// Bytes of an end-of-central-directory record without its comment (4.3.16).
 pub const END_BYTES: usize = 22;
@@ -36,6 +42,8 @@ const DESCRIPTOR_SIGNATURE: &[u8; 4] = b"PK\x07\x08";
 
 const EXTRA_ZIP64: u16 = 0x0001;
 const EXTRA_UNICODE_PATH: u16 = 0x7075;
+/// PKWARE Unix and `ASi` Unix: both can carry a link's target, the second a mode too.
+const EXTRA_WITH_LINKS: [u16; 2] = [0x000d, 0x756e];
 const SATURATED: u32 = u32::MAX;
 
 /// A record that is damaged, or that two readers could understand differently. The archive is refused.
@@ -50,147 +58,11 @@ pub struct RecordError {
 
 impl RecordError {
     fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into() }
-    }
-}
-
-/// Where the central directory is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Directory {
-    /// Offset of its first header in the file.
-    pub offset: u64,
-    /// Its length in bytes; it ends where the end records begin.
-    pub size: u64,
-    /// How many headers it has.
-    pub entries: u64,
-    /// Length of the archive's comment, bytes.
-    pub comment_bytes: usize,
-    /// Whether the archive has ZIP64 end records.
-    pub zip64: bool,
-}
-
-/// What a look at the end of a file gave.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EndSearch {
-    /// The directory.
-    Found(Directory),
-    /// The end records begin before the bytes at hand: look again with the file from this offset.
-    NeedMore {
-        /// Offset in the file.
-        from: u64,
-    },
-}
-
-/// Finds the central directory from the last bytes of a file that is `total` bytes long.
-///
-/// The *last* end record counts and must reach exactly to the end of the file: nothing may follow it, and its comment
-/// may not hold another (readers differ in which of two they take).
-pub fn find_directory(tail: &[u8], total: u64) -> Result<EndSearch, RecordError> {
-    let start = total
-        .checked_sub(tail.len() as u64)
-        .ok_or_else(|| RecordError::new("no-end-record", "more bytes than the file is said to have"))?;
-    let Some(at) = last_end_signature(tail) else {
-        if start > 0 && tail.len() < END_SEARCH_BYTES {
-            return Ok(EndSearch::NeedMore { from: total.saturating_sub(END_SEARCH_BYTES as u64) });
+        Self {
+            code,
+            detail: detail.into(),
         }
-        return Err(RecordError::new(
-            "no-end-record",
-            "no end-of-central-directory record: not a ZIP archive, or cut short",
-        ));
-    };
-    let mut end = Fields::new(&tail[at..], "no-end-record");
-    end.skip(4)?;
-    let (disk, directory_disk) = (end.u16()?, end.u16()?);
-    let (entries_here, entries) = (end.u16()?, end.u16()?);
-    let (size, offset, comment_bytes) = (end.u32()?, end.u32()?, usize::from(end.u16()?));
-    let after = end.rest().len();
-    if after > comment_bytes {
-        let extra = after - comment_bytes;
-        return Err(RecordError::new("trailing-bytes", format!("{extra} bytes follow the end of the archive")));
     }
-    if after < comment_bytes {
-        return Err(RecordError::new("no-end-record", "the archive's comment is cut short"));
-    }
-    if disk != 0 || directory_disk != 0 || entries_here != entries {
-        return Err(RecordError::new("multi-disk", "the archive claims to span several disks"));
-    }
-
-    let end_at = start + at as u64;
-    // Readers look for a locator just before the end record, some of them even if no field asks for it.
-    if start > 0 && at < LOCATOR_BYTES + END64_BYTES {
-        return Ok(EndSearch::NeedMore { from: end_at.saturating_sub((LOCATOR_BYTES + END64_BYTES) as u64) });
-    }
-    let located = at >= LOCATOR_BYTES && tail[at - LOCATOR_BYTES..].starts_with(LOCATOR_SIGNATURE);
-    let saturated = entries == u16::MAX || size == SATURATED || offset == SATURATED;
-    let (directory, ends_at) = match (located, saturated) {
-        (false, true) => {
-            return Err(RecordError::new("zip64", "the end record points to a ZIP64 record that is not there"));
-        }
-        (false, false) => {
-            let directory = Directory {
-                offset: offset.into(),
-                size: size.into(),
-                entries: entries.into(),
-                comment_bytes,
-                zip64: false,
-            };
-            (directory, end_at)
-        }
-        (true, _) => {
-            let record_at = at
-                .checked_sub(LOCATOR_BYTES + END64_BYTES)
-                .ok_or_else(|| RecordError::new("zip64", "no room for the ZIP64 end record"))?;
-            let directory = read_end64(&tail[record_at..at], start + record_at as u64, comment_bytes)?;
-            let agrees = (entries == u16::MAX || u64::from(entries) == directory.entries)
-                && (size == SATURATED || u64::from(size) == directory.size)
-                && (offset == SATURATED || u64::from(offset) == directory.offset);
-            if !agrees {
-                return Err(RecordError::new("zip64", "the ZIP64 end record contradicts the end record"));
-            }
-            (directory, start + record_at as u64)
-        }
-    };
-    match directory.offset.checked_add(directory.size) {
-        Some(end) if end == ends_at => Ok(EndSearch::Found(directory)),
-        _ => Err(RecordError::new(
-            "directory-misplaced",
-            "the central directory does not end where the end record begins: bytes were put before the archive or \
-             behind its directory",
-        )),
-    }
-}
-
-/// Position of the last end signature, wherever it stands: in a comment or inside another field it makes the archive
-/// ambiguous, and is refused by what follows.
-fn last_end_signature(tail: &[u8]) -> Option<usize> {
-    let window = tail.len().saturating_sub(END_BYTES + 65_535);
-    tail[window..].windows(END_SIGNATURE.len()).rposition(|bytes| bytes == END_SIGNATURE).map(|at| at + window)
-}
-
-/// Reads a ZIP64 end record followed by its locator (together `bytes`, at offset `at`).
-fn read_end64(bytes: &[u8], at: u64, comment_bytes: usize) -> Result<Directory, RecordError> {
-    let mut record = Fields::new(bytes, "zip64");
-    let wrong = |detail: &str| Err(RecordError::new("zip64", detail));
-    if record.take(4)? != END64_SIGNATURE {
-        return wrong("the ZIP64 end record is not where its locator stands");
-    }
-    // 44 = the record without signature, this field and extensible data, which no Python tool writes.
-    if record.u64()? != (END64_BYTES - 12) as u64 {
-        return wrong("the ZIP64 end record has extensible data");
-    }
-    record.skip(4)?; // made by, needed
-    let (disk, directory_disk) = (record.u32()?, record.u32()?);
-    let (entries_here, entries) = (record.u64()?, record.u64()?);
-    let (size, offset) = (record.u64()?, record.u64()?);
-    record.skip(4)?; // locator signature: seen by the caller
-    let (locator_disk, locator_offset, disks) = (record.u32()?, record.u64()?, record.u32()?);
-    if disk != 0 || directory_disk != 0 || locator_disk != 0 || disks > 1 || entries_here != entries {
-        return wrong("the archive claims to span several disks");
-    }
-    if locator_offset != at {
-        return wrong("the ZIP64 locator points somewhere else");
-    }
-    Ok(Directory { offset, size, entries, comment_bytes, zip64: true })
 }
 
 /// One header of the central directory.
@@ -225,7 +97,10 @@ impl<'a> CentralHeader<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<(Self, usize), RecordError> {
         let mut fields = Fields::new(bytes, "central-directory");
         if fields.take(4)? != CENTRAL_SIGNATURE {
-            return Err(RecordError::new("central-directory", "no header where the central directory should have one"));
+            return Err(RecordError::new(
+                "central-directory",
+                "no header where the central directory should have one",
+            ));
         }
         fields.skip(2)?; // made by: the mode is judged whatever system is said to have made it
         let (needed, flags, method) = (fields.u16()?, fields.u16()?, fields.u16()?);
@@ -239,7 +114,10 @@ impl<'a> CentralHeader<'a> {
         let extra = fields.take(extra_bytes.into())?;
         let comment = fields.take(comment_bytes.into())?;
         if disk != 0 {
-            return Err(RecordError::new("multi-disk", "an entry claims to be on another disk"));
+            return Err(RecordError::new(
+                "multi-disk",
+                "an entry claims to be on another disk",
+            ));
         }
         let mut header = Self {
             needed,
@@ -255,7 +133,10 @@ impl<'a> CentralHeader<'a> {
             comment,
         };
         let wanted = [&mut header.size, &mut header.compressed, &mut header.offset];
-        let mut wanted: Vec<&mut u64> = wanted.into_iter().filter(|field| **field == u64::from(SATURATED)).collect();
+        let mut wanted: Vec<&mut u64> = wanted
+            .into_iter()
+            .filter(|field| **field == u64::from(SATURATED))
+            .collect();
         widen(read_extra(extra, name)?, &mut wanted)?;
         let length = bytes.len() - fields.rest().len();
         Ok((header, length))
@@ -294,7 +175,10 @@ pub struct LocalHeader<'a> {
 pub fn local_length(bytes: &[u8]) -> Result<usize, RecordError> {
     let mut fields = Fields::new(bytes, "local-header");
     if fields.take(4)? != LOCAL_SIGNATURE {
-        return Err(RecordError::new("local-header", "no local header where the central directory points"));
+        return Err(RecordError::new(
+            "local-header",
+            "no local header where the central directory points",
+        ));
     }
     fields.skip(22)?;
     Ok(LOCAL_BYTES + usize::from(fields.u16()?) + usize::from(fields.u16()?))
@@ -333,7 +217,12 @@ impl<'a> LocalHeader<'a> {
         match (compressed == SATURATED, size == SATURATED) {
             (false, false) if (wide_size, wide_compressed) == (header.size, header.compressed) => {}
             (true, true) if zip64 => (header.size, header.compressed) = (wide_size, wide_compressed),
-            _ => return Err(RecordError::new("zip64", "the local header's ZIP64 field does not match its sizes")),
+            _ => {
+                return Err(RecordError::new(
+                    "zip64",
+                    "the local header's ZIP64 field does not match its sizes",
+                ));
+            }
         }
         Ok(header)
     }
@@ -376,6 +265,12 @@ fn read_extra<'a>(extra: &'a [u8], name: &[u8]) -> Result<Option<&'a [u8]>, Reco
                     "a Unicode-path field gives the entry another name than its header",
                 ));
             }
+            id if EXTRA_WITH_LINKS.contains(&id) => {
+                return Err(RecordError::new(
+                    "extra-field",
+                    "an extra field with a mode or link of its own",
+                ));
+            }
             _ => {}
         }
     }
@@ -386,9 +281,17 @@ fn read_extra<'a>(extra: &'a [u8], name: &[u8]) -> Result<Option<&'a [u8]>, Reco
 fn widen(extra: Option<&[u8]>, wanted: &mut [&mut u64]) -> Result<(), RecordError> {
     let mut fields = match extra {
         None if wanted.is_empty() => return Ok(()),
-        None => return Err(RecordError::new("zip64", "a size is said to be in a ZIP64 field that is not there")),
+        None => {
+            return Err(RecordError::new(
+                "zip64",
+                "a size is said to be in a ZIP64 field that is not there",
+            ));
+        }
         Some(body) if body.len() != wanted.len() * 8 => {
-            return Err(RecordError::new("zip64", "the ZIP64 field does not hold exactly the sizes it is asked for"));
+            return Err(RecordError::new(
+                "zip64",
+                "the ZIP64 field does not hold exactly the sizes it is asked for",
+            ));
         }
         Some(body) => Fields::new(body, "zip64"),
     };
@@ -398,50 +301,5 @@ fn widen(extra: Option<&[u8]>, wanted: &mut [&mut u64]) -> Result<(), RecordErro
     Ok(())
 }
 
-/// Little-endian fields, read in order and within bounds; running out is an error with the given code.
-struct Fields<'a> {
-    bytes: &'a [u8],
-    code: &'static str,
-}
-
-impl<'a> Fields<'a> {
-    fn new(bytes: &'a [u8], code: &'static str) -> Self {
-        Self { bytes, code }
-    }
-
-    fn take(&mut self, count: usize) -> Result<&'a [u8], RecordError> {
-        let Some((taken, rest)) = self.bytes.split_at_checked(count) else {
-            return Err(RecordError::new(self.code, "a record is cut short"));
-        };
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
-        let Some((taken, rest)) = self.bytes.split_first_chunk::<N>() else {
-            return Err(RecordError::new(self.code, "a record is cut short"));
-        };
-        self.bytes = rest;
-        Ok(*taken)
-    }
-
-    fn skip(&mut self, count: usize) -> Result<(), RecordError> {
-        self.take(count).map(drop)
-    }
-
-    fn u16(&mut self) -> Result<u16, RecordError> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Result<u32, RecordError> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, RecordError> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        self.bytes
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -30,8 +30,14 @@ pub enum CheckName {
 
 impl CheckName {
     /// Every check, in the order in which the gate runs them.
-    pub const ALL: [Self; 6] =
-        [Self::Structure, Self::Hashes, Self::Signature, Self::Sbom, Self::Reproducibility, Self::Advisories];
+    pub const ALL: [Self; 6] = [
+        Self::Structure,
+        Self::Hashes,
+        Self::Signature,
+        Self::Sbom,
+        Self::Reproducibility,
+        Self::Advisories,
+    ];
 
     /// The name as documents and tables spell it.
     pub const fn as_str(self) -> &'static str {
@@ -100,7 +106,10 @@ pub struct Tool {
 impl Tool {
     /// This build of Chiron.
     pub fn chiron() -> Self {
-        Self { name: "chiron".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        Self {
+            name: "chiron".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 }
 
@@ -172,7 +181,8 @@ impl Evidence {
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {
-            let mut pairs: Vec<(String, Value)> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            let mut pairs: Vec<(String, Value)> =
+                map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
             pairs.sort_by(|a, b| a.0.cmp(&b.0));
             Value::Object(pairs.into_iter().collect())
         }
@@ -188,7 +198,14 @@ mod tests {
 
     fn sample(facts: Map<String, Value>) -> Evidence {
         let at: Timestamp = "2026-11-20T10:00:00Z".parse().unwrap();
-        Evidence::new(CheckName::Structure, Digest::of(b"wheel"), Outcome::Pass, "sound", facts, at)
+        Evidence::new(
+            CheckName::Structure,
+            Digest::of(b"wheel"),
+            Outcome::Pass,
+            "sound",
+            facts,
+            at,
+        )
     }
 
     #[test]
@@ -208,7 +225,9 @@ mod tests {
         facts.insert("entries".into(), 3.into());
         let evidence = sample(facts);
         let bytes = evidence.to_bytes();
-        assert!(bytes.starts_with(br#"{"at":"2026-11-20T10:00:00Z","check":"structure","facts":{"entries":3},"#));
+        assert!(
+            bytes.starts_with(br#"{"at":"2026-11-20T10:00:00Z","check":"structure","facts":{"entries":3},"#)
+        );
         assert_eq!(serde_json::from_slice::<Evidence>(&bytes).unwrap(), evidence);
     }
 
@@ -217,7 +236,13 @@ mod tests {
         for check in CheckName::ALL {
             assert_eq!(serde_json::to_value(check).unwrap(), check.as_str());
         }
-        for outcome in [Outcome::Pass, Outcome::Fail, Outcome::Absent, Outcome::Error, Outcome::Skipped] {
+        for outcome in [
+            Outcome::Pass,
+            Outcome::Fail,
+            Outcome::Absent,
+            Outcome::Error,
+            Outcome::Skipped,
+        ] {
             assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
         }
     }

@@ -107,9 +107,16 @@ fn compare(
         ("claimed_size".to_owned(), claimed_size.into()),
         ("agreed".to_owned(), agreed.into()),
         ("mismatches".to_owned(), mismatches.into()),
-        ("unusable".to_owned(), unusable.into_iter().collect::<Vec<_>>().into()),
+        (
+            "unusable".to_owned(),
+            unusable.into_iter().collect::<Vec<_>>().into(),
+        ),
     ]);
-    Ok(HashReport { outcome, summary, facts })
+    Ok(HashReport {
+        outcome,
+        summary,
+        facts,
+    })
 }
 
 /// Hashes the first `size` bytes of the file, by position.
@@ -144,7 +151,10 @@ mod tests {
         measure.update(bytes).unwrap();
         let claims: Vec<HashClaim> = claims
             .iter()
-            .map(|(algorithm, value)| HashClaim { algorithm: (*algorithm).to_owned(), value_hex: value.clone() })
+            .map(|(algorithm, value)| HashClaim {
+                algorithm: (*algorithm).to_owned(),
+                value_hex: value.clone(),
+            })
             .collect();
         hashes(&file, &measure.finish(), &claims, size, "upstream:test")
     }
@@ -161,7 +171,10 @@ mod tests {
     fn strong_claims_that_agree_pass() {
         let sha512 = hex::encode(Sha512::digest(BYTES)).to_uppercase();
         let sha384 = hex::encode(Sha384::digest(BYTES));
-        let report = check(&[("sha256", sha256()), ("sha384", sha384), ("SHA512", sha512)], Some(7));
+        let report = check(
+            &[("sha256", sha256()), ("sha384", sha384), ("SHA512", sha512)],
+            Some(7),
+        );
         assert_eq!(report.outcome, Outcome::Pass, "{}", report.summary);
         assert_eq!(report.facts["agreed"], json!(["sha256", "sha384", "sha512"]));
     }
@@ -171,14 +184,20 @@ mod tests {
         let report = check(&[("sha256", sha256()), ("sha512", "00".repeat(64))], None);
         assert_eq!(report.outcome, Outcome::Fail);
         assert_eq!(report.facts["mismatches"][0]["claimed"], "00".repeat(64));
-        assert_eq!(report.facts["mismatches"][0]["computed"], hex::encode(Sha512::digest(BYTES)));
+        assert_eq!(
+            report.facts["mismatches"][0]["computed"],
+            hex::encode(Sha512::digest(BYTES))
+        );
         assert!(report.summary.contains(&"00".repeat(64)));
     }
 
     #[test]
     fn a_claim_that_is_no_digest_fails() {
         for value in ["", "zz", "é"] {
-            assert_eq!(check(&[("sha256", value.to_owned())], None).outcome, Outcome::Fail);
+            assert_eq!(
+                check(&[("sha256", value.to_owned())], None).outcome,
+                Outcome::Fail
+            );
         }
     }
 
@@ -201,8 +220,14 @@ mod tests {
         let file = tempfile::tempfile().unwrap();
         let mut measure = Measure::new(u64::MAX);
         measure.update(BYTES).unwrap();
-        let claim = HashClaim { algorithm: "sha512".to_owned(), value_hex: "00".repeat(64) };
-        assert_eq!(hashes(&file, &measure.finish(), &[claim], None, "x").outcome, Outcome::Error);
+        let claim = HashClaim {
+            algorithm: "sha512".to_owned(),
+            value_hex: "00".repeat(64),
+        };
+        assert_eq!(
+            hashes(&file, &measure.finish(), &[claim], None, "x").outcome,
+            Outcome::Error
+        );
     }
 
     proptest! {

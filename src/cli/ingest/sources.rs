@@ -177,7 +177,8 @@ impl LockKind {
     /// By name as PEP 751 and uv fix it, else by content.
     fn of(path: &Path, text: &str) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
-        let pylock_name = name == "pylock.toml" || (name.starts_with("pylock.") && name.ends_with(".toml"));
+        let middle = name.strip_prefix("pylock").and_then(|rest| rest.strip_suffix(".toml"));
+        let pylock_name = middle.is_some_and(|middle| middle.is_empty() || middle.starts_with('.'));
         let has_line = |start: &str| text.lines().any(|line| line.starts_with(start));
         match name {
             "uv.lock" => Some(Self::Uv),

@@ -77,18 +77,24 @@ impl Inflater {
         }
         let decompressor = match &mut self.whole {
             Some(decompressor) => decompressor,
-            none => none.insert(whole::Decompressor::new().ok_or(io::Error::from(io::ErrorKind::OutOfMemory))?),
+            none => {
+                none.insert(whole::Decompressor::new().ok_or(io::Error::from(io::ErrorKind::OutOfMemory))?)
+            }
         };
         let output = &mut self.output[..size];
-        let (consumed, produced) = decompressor.inflate(input, output).map_err(|failure| match failure {
-            whole::Failure::BadData => InflateError::Corrupt,
-            whole::Failure::NoRoom => InflateError::TooLong,
-        })?;
+        let (consumed, produced) = decompressor
+            .inflate(input, output)
+            .map_err(|failure| match failure {
+                whole::Failure::BadData => InflateError::Corrupt,
+                whole::Failure::NoRoom => InflateError::TooLong,
+            })?;
         if produced < size {
             return Err(InflateError::TooShort { got: produced as u64 });
         }
         if consumed < input.len() {
-            return Err(InflateError::Unused { bytes: (input.len() - consumed) as u64 });
+            return Err(InflateError::Unused {
+                bytes: (input.len() - consumed) as u64,
+            });
         }
         Ok(output)
     }
@@ -109,7 +115,9 @@ impl Inflater {
         loop {
             let (read, written) = (stream.total_in(), stream.total_out());
             let input = window.some(offset + read, packed - read)?;
-            let status = stream.decompress(input, output, FlushDecompress::None).map_err(|_| InflateError::Corrupt)?;
+            let status = stream
+                .decompress(input, output, FlushDecompress::None)
+                .map_err(|_| InflateError::Corrupt)?;
             let produced = stream.total_out() - written;
             if stream.total_out() > size {
                 return Err(InflateError::TooLong);
@@ -123,7 +131,9 @@ impl Inflater {
             }
         }
         if stream.total_out() < size {
-            return Err(InflateError::TooShort { got: stream.total_out() });
+            return Err(InflateError::TooShort {
+                got: stream.total_out(),
+            });
         }
         match packed - stream.total_in() {
             0 => Ok(()),
@@ -139,7 +149,10 @@ fn is_whole(packed: u64, size: u64) -> bool {
 
 /// libdeflate, through its `_ex` call: the safe wrapper crate does not say how many packed bytes were used, so that
 /// bytes hidden behind a stream would go unseen.
-#[expect(unsafe_code, reason = "the only binding that reports consumed bytes is the raw one; three calls, all here")]
+#[expect(
+    unsafe_code,
+    reason = "the only binding that reports consumed bytes is the raw one; three calls, all here"
+)]
 mod whole {
     use std::ptr::NonNull;
 
@@ -221,9 +234,13 @@ mod tests {
         let length = packed.len() as u64;
         let mut window = Window::new(&file, length);
         let mut inflater = Inflater::default();
-        let whole = inflater.inflate_whole(packed, usize::try_from(size).unwrap()).map(<[u8]>::to_vec);
+        let whole = inflater
+            .inflate_whole(packed, usize::try_from(size).unwrap())
+            .map(<[u8]>::to_vec);
         let mut streamed = Vec::new();
-        let stream = inflater.inflate_stream(&mut window, 0, length, size, &mut |chunk| streamed.extend_from_slice(chunk));
+        let stream = inflater.inflate_stream(&mut window, 0, length, size, &mut |chunk| {
+            streamed.extend_from_slice(chunk);
+        });
         [whole, stream.map(|()| streamed)]
     }
 
@@ -239,15 +256,24 @@ mod tests {
             assert!(matches!(result, Err(InflateError::TooLong)), "{result:?}");
         }
         for result in both(&packed, size + 1) {
-            assert!(matches!(result, Err(InflateError::TooShort { got }) if got == size), "{result:?}");
+            assert!(
+                matches!(result, Err(InflateError::TooShort { got }) if got == size),
+                "{result:?}"
+            );
         }
         let trailing = [packed.as_slice(), b"hidden"].concat();
         for result in both(&trailing, size) {
-            assert!(matches!(result, Err(InflateError::Unused { bytes: 6 })), "{result:?}");
+            assert!(
+                matches!(result, Err(InflateError::Unused { bytes: 6 })),
+                "{result:?}"
+            );
         }
         for result in both(&packed[..packed.len() - 1], size) {
             // libdeflate reads on in zeros and may run out of room before it runs out of patience.
-            assert!(matches!(result, Err(InflateError::Corrupt | InflateError::TooLong)), "{result:?}");
+            assert!(
+                matches!(result, Err(InflateError::Corrupt | InflateError::TooLong)),
+                "{result:?}"
+            );
         }
         for result in both(b"", 0) {
             assert!(matches!(result, Err(InflateError::Corrupt)), "{result:?}");

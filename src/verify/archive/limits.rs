@@ -66,7 +66,11 @@ mod tests {
 
     #[test]
     fn ratio_counts_only_above_the_floor() {
-        let limits = ArchiveLimits { ratio: 100, ratio_floor: 1_000, ..ArchiveLimits::default() };
+        let limits = ArchiveLimits {
+            ratio: 100,
+            ratio_floor: 1_000,
+            ..ArchiveLimits::default()
+        };
         assert!(!limits.is_bomb(1, 1_000));
         assert!(limits.is_bomb(10, 1_001));
         assert!(!limits.is_bomb(11, 1_001));

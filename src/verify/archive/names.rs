@@ -19,10 +19,16 @@ pub(super) fn check_name(name: &str, limits: &ArchiveLimits) -> Option<(&'static
         return Some(("empty-name", "an entry without a name"));
     }
     if name.contains(is_invisible) {
-        return Some(("control-character", "the name has a control or invisible character"));
+        return Some((
+            "control-character",
+            "the name has a control or invisible character",
+        ));
     }
     if name.contains('\\') {
-        return Some(("backslash", "the name has a backslash, which is a separator on Windows only"));
+        return Some((
+            "backslash",
+            "the name has a backslash, which is a separator on Windows only",
+        ));
     }
     if name.starts_with('/') {
         return Some(("absolute-path", "the name starts at the root of the file system"));
@@ -32,14 +38,22 @@ pub(super) fn check_name(name: &str, limits: &ArchiveLimits) -> Option<(&'static
         return Some(("drive-letter", "the name starts with a Windows drive"));
     }
     if name.contains(':') {
-        return Some(("colon", "the name has a colon, which names another stream of a file on Windows"));
+        return Some((
+            "colon",
+            "the name has a colon, which names another stream of a file on Windows",
+        ));
     }
     let path = name.strip_suffix('/').unwrap_or(name);
     let mut depth = 0;
     for component in path.split('/') {
         depth += 1;
         match component {
-            ".." => return Some(("parent-path", "the name leads out of the folder it is unpacked in")),
+            ".." => {
+                return Some((
+                    "parent-path",
+                    "the name leads out of the folder it is unpacked in",
+                ));
+            }
             "" | "." => return Some(("unclean-path", "the name has an empty or '.' component")),
             _ => {}
         }
@@ -58,14 +72,29 @@ enum Kind {
 
 /// All names of an archive, as the least discerning file system would see them: without regard to case, Unicode form,
 /// and the dots and blanks that Windows drops at the end of a name.
-#[derive(Default)]
+///
+/// Memory: every name twice, and every folder once; as many folders as entries are allowed (threat: a few long names of
+/// folders in folders imply millions).
 pub(super) struct NameSet {
-    seen: HashMap<Box<str>, (Kind, Box<str>)>,
+    /// Folded path → what it is, and which of `entries` made it so.
+    seen: HashMap<Box<str>, (Kind, usize)>,
+    entries: Vec<Box<str>>,
+    folders_left: u64,
     /// The folder whose parents are already in `seen`; entries of one folder mostly follow each other.
     last_folder: String,
 }
 
 impl NameSet {
+    /// An empty set that takes as many folders as `limits` allows entries.
+    pub(super) fn new(limits: &ArchiveLimits) -> Self {
+        Self {
+            seen: HashMap::new(),
+            entries: Vec::new(),
+            folders_left: limits.entries,
+            last_folder: String::new(),
+        }
+    }
+
     /// Adds an entry under the path it is unpacked to, and notes a collision with an earlier one.
     ///
     /// `entry` is its name in the archive; `path` is where an installer puts it (they differ under `*.data/purelib`).
@@ -74,29 +103,38 @@ impl NameSet {
             Some(folder) => (Kind::Folder, folder),
             None => (Kind::File, path),
         };
+        let index = self.entries.len();
+        self.entries.push(entry.into());
         let key = fold(path);
-        self.add_parents(entry, &key, report);
+        self.add_parents(entry, index, &key, report);
         match self.seen.entry(key.into()) {
             Entry::Vacant(vacant) => {
-                vacant.insert((kind, entry.into()));
+                vacant.insert((kind, index));
             }
-            Entry::Occupied(mut occupied) => match (occupied.get(), kind) {
+            Entry::Occupied(mut occupied) => match (*occupied.get(), kind) {
                 ((Kind::Implied, _), Kind::Folder) => {
-                    occupied.insert((kind, entry.into()));
+                    occupied.insert((kind, index));
                 }
                 ((Kind::File, other), Kind::File) | ((Kind::Folder, other), Kind::Folder) => {
-                    let (code, detail) = collision(entry, other);
+                    let (code, detail) = collision(entry, &self.entries[other]);
                     report.entry(code, entry, detail);
                 }
                 ((_, other), _) => {
-                    report.entry("path-conflict", entry, format!("{other:?} makes the same name a file and a folder"));
+                    let other = &self.entries[other];
+                    report.entry(
+                        "path-conflict",
+                        entry,
+                        format!("{other:?} makes the same name a file and a folder"),
+                    );
                 }
             },
         }
     }
 
-    fn add_parents(&mut self, entry: &str, key: &str, report: &mut Report) {
-        let Some((folder, _)) = key.rsplit_once('/') else { return };
+    fn add_parents(&mut self, entry: &str, index: usize, key: &str, report: &mut Report) {
+        let Some((folder, _)) = key.rsplit_once('/') else {
+            return;
+        };
         if folder == self.last_folder {
             return;
         }
@@ -106,11 +144,25 @@ impl NameSet {
         for end in ends {
             match self.seen.get(&folder[..end]) {
                 Some((Kind::File, other)) => {
-                    report.entry("path-conflict", entry, format!("it lies in {other:?}, which is a file"));
+                    let other = &self.entries[*other];
+                    report.entry(
+                        "path-conflict",
+                        entry,
+                        format!("it lies in {other:?}, which is a file"),
+                    );
                 }
                 Some(_) => {}
+                None if self.folders_left == 0 => {
+                    report.entry(
+                        "entry-count",
+                        entry,
+                        "the names imply more folders than entries are allowed",
+                    );
+                    return;
+                }
                 None => {
-                    self.seen.insert(folder[..end].into(), (Kind::Implied, entry.into()));
+                    self.folders_left -= 1;
+                    self.seen.insert(folder[..end].into(), (Kind::Implied, index));
                 }
             }
         }
@@ -124,9 +176,15 @@ fn collision(entry: &str, other: &str) -> (&'static str, String) {
     } else if entry.to_lowercase() == other.to_lowercase() {
         ("case-collision", format!("differs only by case from {other:?}"))
     } else if entry.is_ascii() && other.is_ascii() {
-        ("install-collision", format!("is unpacked to the same path as {other:?}"))
+        (
+            "install-collision",
+            format!("is unpacked to the same path as {other:?}"),
+        )
     } else {
-        ("unicode-collision", format!("differs only by Unicode form from {other:?}"))
+        (
+            "unicode-collision",
+            format!("differs only by Unicode form from {other:?}"),
+        )
     }
 }
 
@@ -136,13 +194,27 @@ pub(super) fn fold(path: &str) -> String {
         path.to_ascii_lowercase()
     } else {
         // Upper-casing first makes one of what only has a common capital (ß and ss, final sigma).
-        path.nfkc().collect::<String>().to_uppercase().to_lowercase().nfkc().collect()
+        path.nfkc()
+            .collect::<String>()
+            .to_uppercase()
+            .to_lowercase()
+            .nfkc()
+            .collect()
     };
     if !needs_trim(&folded) {
         return folded;
     }
-    let trimmed: Vec<&str> = folded.split('/').map(|component| component.trim_end_matches(['.', ' '])).collect();
+    let trimmed: Vec<&str> = folded
+        .split('/')
+        .map(|component| component.trim_end_matches(['.', ' ']))
+        .collect();
     trimmed.join("/")
+}
+
+/// Whether a name ends in this suffix (`pth`, `data`), whatever its case.
+pub(super) fn has_suffix(name: &str, suffix: &str) -> bool {
+    name.rsplit_once('.')
+        .is_some_and(|(_, found)| found.eq_ignore_ascii_case(suffix))
 }
 
 fn needs_trim(path: &str) -> bool {
@@ -152,11 +224,15 @@ fn needs_trim(path: &str) -> bool {
 /// Where an installer puts an entry, relative to site-packages: `*.data/purelib/x` and `*.data/platlib/x` become `x`;
 /// everything else keeps its name (the other schemes lead elsewhere).
 pub(super) fn installed_path<'n>(name: &'n str, data_folder: Option<&str>) -> Cow<'n, str> {
-    let Some(inside) = data_folder.and_then(|folder| name.strip_prefix(folder)).and_then(|rest| rest.strip_prefix('/'))
+    let Some(inside) = data_folder
+        .and_then(|folder| name.strip_prefix(folder))
+        .and_then(|rest| rest.strip_prefix('/'))
     else {
         return Cow::Borrowed(name);
     };
-    let library = inside.strip_prefix("purelib/").or_else(|| inside.strip_prefix("platlib/"));
+    let library = inside
+        .strip_prefix("purelib/")
+        .or_else(|| inside.strip_prefix("platlib/"));
     match library {
         Some(path) if !path.is_empty() => Cow::Borrowed(path),
         _ => Cow::Borrowed(name),
@@ -172,11 +248,16 @@ mod tests {
     use crate::verify::archive::report::Report;
 
     fn codes(names: &[&str]) -> Vec<&'static str> {
-        let (mut set, mut report) = (NameSet::default(), Report::default());
+        let (mut set, mut report) = (NameSet::new(&ArchiveLimits::default()), Report::default());
         for name in names {
             set.add(name, name, &mut report);
         }
-        report.finish(String::new(), None).findings.iter().map(|finding| finding.code).collect()
+        report
+            .finish(String::new(), None)
+            .findings
+            .iter()
+            .map(|finding| finding.code)
+            .collect()
     }
 
     fn code(name: &str) -> Option<&'static str> {
@@ -219,8 +300,28 @@ mod tests {
         assert_eq!(codes(&["a", "a/b"]), ["path-conflict"]);
         assert_eq!(codes(&["a/b", "A"]), ["path-conflict"]);
         assert_eq!(codes(&["a/b", "a/"]), Vec::<&str>::new());
-        assert_eq!(codes(&["a/", "a/b", "a/c", "d/e/f", "d/e/g", "d/h"]), Vec::<&str>::new());
-        assert_eq!(codes(&["A/b", "a/c"]), Vec::<&str>::new(), "folders may be spelled in two ways; files may not");
+        assert_eq!(
+            codes(&["a/", "a/b", "a/c", "d/e/f", "d/e/g", "d/h"]),
+            Vec::<&str>::new()
+        );
+        assert_eq!(
+            codes(&["A/b", "a/c"]),
+            Vec::<&str>::new(),
+            "folders may be spelled in two ways; files may not"
+        );
+    }
+
+    #[test]
+    fn implied_folders_are_bounded() {
+        let limits = ArchiveLimits {
+            entries: 10,
+            ..ArchiveLimits::default()
+        };
+        let (mut set, mut report) = (NameSet::new(&limits), Report::default());
+        set.add("a/b/c/d/e/f", "a/b/c/d/e/f", &mut report);
+        assert!(report.stop_if_bad().is_ok());
+        set.add("1/2/3/4/5/6/7", "1/2/3/4/5/6/7", &mut report);
+        assert_eq!(report.finish(String::new(), None).findings[0].code, "entry-count");
     }
 
     #[test]

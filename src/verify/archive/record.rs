@@ -94,23 +94,35 @@ pub(super) fn read<'r>(
     report: &mut Report,
 ) -> Result<HashMap<&'r str, Row<'r>>, Stop> {
     let text = std::str::from_utf8(bytes).map_err(|_| report.stop("record-syntax", "RECORD is not UTF-8"))?;
-    let files: HashMap<&str, &Member<'_>> =
-        members.iter().filter(|member| !member.is_folder()).map(|member| (member.name, member)).collect();
+    let files: HashMap<&str, &Member<'_>> = members
+        .iter()
+        .filter(|member| !member.is_folder())
+        .map(|member| (member.name, member))
+        .collect();
     let mut seen: HashMap<&str, Option<Row<'r>>> = HashMap::with_capacity(files.len());
     let mut without_size = 0_u64;
     let mut counts = [0_u64; 3];
-    let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    let lines = text
+        .split('\n')
+        .map(|line| line.strip_suffix('\r').unwrap_or(line));
     for (number, line) in lines.enumerate() {
         if line.is_empty() {
             continue;
         }
         let Some((path, hash, size)) = split_row(line) else {
-            report.archive("record-syntax", format!("line {} of RECORD is not path,hash,size", number + 1));
+            report.archive(
+                "record-syntax",
+                format!("line {} of RECORD is not path,hash,size", number + 1),
+            );
             continue;
         };
         // The archive's own name for the file: lives as long as the directory, and has no quotes.
         let Some((name, member)) = files.get_key_value(path.as_ref()) else {
-            report.entry("record-unknown-entry", &path, "RECORD lists it and the archive does not have it");
+            report.entry(
+                "record-unknown-entry",
+                &path,
+                "RECORD lists it and the archive does not have it",
+            );
             continue;
         };
         let row = read_row(name, member, hash, size, dist_info, &mut without_size, report);
@@ -123,7 +135,11 @@ pub(super) fn read<'r>(
     }
     for member in members {
         if !member.is_folder() && !is_exempt(member.name, dist_info) && !seen.contains_key(member.name) {
-            report.entry("record-missing-entry", member.name, "the archive has it and RECORD does not list it");
+            report.entry(
+                "record-missing-entry",
+                member.name,
+                "the archive has it and RECORD does not list it",
+            );
         }
     }
     let [sha256, sha384, sha512] = counts;
@@ -132,7 +148,10 @@ pub(super) fn read<'r>(
         serde_json::json!({ "sha256": sha256, "sha384": sha384, "sha512": sha512, "without_size": without_size }),
     );
     report.stop_if_bad()?;
-    Ok(seen.into_iter().filter_map(|(name, row)| Some((name, row?))).collect())
+    Ok(seen
+        .into_iter()
+        .filter_map(|(name, row)| Some((name, row?)))
+        .collect())
 }
 
 fn read_row<'r>(
@@ -146,21 +165,33 @@ fn read_row<'r>(
 ) -> Option<Row<'r>> {
     if is_exempt(name, dist_info) {
         if !hash.is_empty() || !size.is_empty() {
-            report.entry("record-syntax", name, "a file that cannot be hashed in RECORD has a hash there");
+            report.entry(
+                "record-syntax",
+                name,
+                "a file that cannot be hashed in RECORD has a hash there",
+            );
         }
         return None;
     }
     if size.is_empty() {
         *without_size += 1;
     } else if !size.bytes().all(|byte| byte.is_ascii_digit()) || size.parse() != Ok(member.size) {
-        report.entry("record-size", name, format!("RECORD says {size:?} bytes, the archive {}", member.size));
+        report.entry(
+            "record-size",
+            name,
+            format!("RECORD says {size:?} bytes, the archive {}", member.size),
+        );
     }
     let Some((algorithm, encoded)) = hash.split_once('=') else {
         report.entry("record-no-hash", name, "RECORD has no hash for it");
         return None;
     };
     let Some(algorithm) = Algorithm::parse(algorithm) else {
-        report.entry("record-weak-hash", name, format!("{algorithm:?} is not sha256, sha384 or sha512"));
+        report.entry(
+            "record-weak-hash",
+            name,
+            format!("{algorithm:?} is not sha256, sha384 or sha512"),
+        );
         return None;
     };
     Some(Row { algorithm, encoded })
@@ -171,7 +202,10 @@ fn read_row<'r>(
 fn split_row(line: &str) -> Option<(Cow<'_, str>, &str, &str)> {
     let (path, rest) = if let Some(quoted) = line.strip_prefix('"') {
         let end = closing_quote(quoted)?;
-        (Cow::Owned(quoted[..end].replace("\"\"", "\"")), quoted[end + 1..].strip_prefix(',')?)
+        (
+            Cow::Owned(quoted[..end].replace("\"\"", "\"")),
+            quoted[end + 1..].strip_prefix(',')?,
+        )
     } else {
         let (path, rest) = line.split_once(',')?;
         (Cow::Borrowed(path), rest)
@@ -205,8 +239,21 @@ mod tests {
         assert_eq!(row("a/b.py,sha256=x,3"), Some(("a/b.py".into(), "sha256=x", "3")));
         assert_eq!(row("a/RECORD,,"), Some(("a/RECORD".into(), "", "")));
         assert_eq!(row(r#""a,b",sha256=x,3"#), Some(("a,b".into(), "sha256=x", "3")));
-        assert_eq!(row(r#""a""b",sha256=x,3"#), Some(("a\"b".into(), "sha256=x", "3")));
-        for bad in ["", "a", "a,b", "a,b,c,d", r#""a,b,c"#, r#""a"b,c,d"#, r#"a"b,c,d"#, r#"a,"b",c"#, "a\r,b,c"] {
+        assert_eq!(
+            row(r#""a""b",sha256=x,3"#),
+            Some(("a\"b".into(), "sha256=x", "3"))
+        );
+        for bad in [
+            "",
+            "a",
+            "a,b",
+            "a,b,c,d",
+            r#""a,b,c"#,
+            r#""a"b,c,d"#,
+            r#"a"b,c,d"#,
+            r#"a,"b",c"#,
+            "a\r,b,c",
+        ] {
             assert_eq!(row(bad), None, "{bad}");
         }
     }
@@ -215,7 +262,10 @@ mod tests {
     fn only_the_proper_encoding_of_a_hash_passes() {
         let encoded = URL_SAFE_NO_PAD.encode(Sha256::digest(b"abc"));
         let check = |encoded: &str| {
-            let row = Row { algorithm: Algorithm::Sha256, encoded };
+            let row = Row {
+                algorithm: Algorithm::Sha256,
+                encoded,
+            };
             let mut hasher = row.hasher();
             hasher.update(b"a");
             hasher.update(b"bc");

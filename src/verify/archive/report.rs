@@ -1,5 +1,6 @@
 //! What the structure check says, and how it stops.
 
+use std::fmt::Write as _;
 use std::io;
 
 use serde_json::{Map, Value, json};
@@ -86,13 +87,21 @@ impl Report {
     fn note(&mut self, code: &'static str, entry: Option<String>, detail: &str) {
         self.total += 1;
         if self.findings.len() < LISTED_FINDINGS {
-            self.findings.push(Finding { code, entry, detail: shown(detail) });
+            self.findings.push(Finding {
+                code,
+                entry,
+                detail: shown(detail),
+            });
         }
     }
 
     /// Ends the check if anything was found so far: a bad archive is not worth more work.
     pub(super) fn stop_if_bad(&self) -> Result<(), Stop> {
-        if self.total == 0 { Ok(()) } else { Err(Stop::Refused) }
+        if self.total == 0 {
+            Ok(())
+        } else {
+            Err(Stop::Refused)
+        }
     }
 
     /// States a fact.
@@ -107,7 +116,11 @@ impl Report {
     }
 
     /// The end of a check that read the whole archive or stopped at a defect.
-    pub(super) fn finish(mut self, sound: String, metadata: Option<(Option<Vec<u8>>, CoreMetadata)>) -> Structure {
+    pub(super) fn finish(
+        mut self,
+        sound: String,
+        metadata: Option<(Option<Vec<u8>>, CoreMetadata)>,
+    ) -> Structure {
         let listed: Vec<Value> = self
             .findings
             .iter()
@@ -116,16 +129,24 @@ impl Report {
         self.fact("findings", listed);
         self.fact("findings_total", self.total);
         let Some(first) = self.findings.first() else {
-            let (core_metadata, parsed) = metadata.map_or((None, None), |(bytes, parsed)| (bytes, Some(parsed)));
+            let (core_metadata, parsed) =
+                metadata.map_or((None, None), |(bytes, parsed)| (bytes, Some(parsed)));
             let (outcome, summary, facts) = (Outcome::Pass, sound, self.facts);
-            return Structure { outcome, summary, findings: Vec::new(), facts, core_metadata, parsed };
+            return Structure {
+                outcome,
+                summary,
+                findings: Vec::new(),
+                facts,
+                core_metadata,
+                parsed,
+            };
         };
         let mut summary = match &first.entry {
             Some(entry) => format!("{}: {entry}: {}", first.code, first.detail),
             None => format!("{}: {}", first.code, first.detail),
         };
         if self.total > 1 {
-            summary.push_str(&format!(" (and {} more)", self.total - 1));
+            let _ = write!(summary, " (and {} more)", self.total - 1); // cannot fail: a String grows
         }
         Structure {
             outcome: Outcome::Fail,
@@ -137,8 +158,8 @@ impl Report {
         }
     }
 
-    /// The end of a check that could not read the file.
-    pub(super) fn unreadable(self, error: &io::Error) -> Structure {
+    /// The end of a check that could not read the file: whatever was noted before says nothing about it.
+    pub(super) fn unreadable(error: &io::Error) -> Structure {
         let mut facts = Map::new();
         facts.insert("error".to_owned(), error.kind().to_string().into());
         Structure {
@@ -202,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_is_an_error_and_not_a_failure() {
-        let structure = Report::default().unreadable(&io::Error::from(io::ErrorKind::UnexpectedEof));
+        let structure = Report::unreadable(&io::Error::from(io::ErrorKind::UnexpectedEof));
         assert_eq!(structure.outcome, Outcome::Error);
         assert!(structure.findings.is_empty());
     }

@@ -4,12 +4,13 @@
 use std::fs::File;
 
 use super::limits::ArchiveLimits;
-use super::names::NameSet;
+use super::member::{MemberError, Reader};
+use super::names::{NameSet, has_suffix};
 use super::report::{Report, Stop};
 use super::tarball;
 use super::wheel::{check_metadata, is_release, read_small, top_folder};
 use super::window::Window;
-use super::zip::{MemberError, Reader, lay_out, read_directory, read_members};
+use super::zip::{lay_out, read_directory, read_members};
 use crate::package::DistributionFilename;
 use crate::package::metadata::CoreMetadata;
 
@@ -28,12 +29,18 @@ pub(super) fn check_zip(
     let mut members = read_members(&bytes, &directory, limits, report)?;
     lay_out(&mut members, &directory, report)?;
 
-    let mut names = NameSet::default();
+    let mut names = NameSet::new(limits);
     for member in &members {
         names.add(member.name, member.name, report);
     }
     let top = check_top(members.iter().map(|member| member.name), name, report)?;
-    let pkg_info = read_small(&mut reader, &members, &format!("{top}/PKG-INFO"), limits.metadata_bytes, report)?;
+    let pkg_info = read_small(
+        &mut reader,
+        &members,
+        &format!("{top}/PKG-INFO"),
+        limits.metadata_bytes,
+        report,
+    )?;
     let parsed = check_metadata(&pkg_info, name, report)?;
     for member in &members {
         match reader.member(member, |_| {}) {
@@ -44,7 +51,10 @@ pub(super) fn check_zip(
     }
     report.stop_if_bad()?;
     report.fact("format", "zip");
-    report.fact("unpacked_bytes", members.iter().map(|member| member.size).sum::<u64>());
+    report.fact(
+        "unpacked_bytes",
+        members.iter().map(|member| member.size).sum::<u64>(),
+    );
     state_facts(top, members.iter().map(|member| member.name), report);
     Ok(parsed)
 }
@@ -84,7 +94,11 @@ fn check_top<'n>(
         return Err(report.stop("empty-archive", "the archive has no entries"));
     };
     if !is_release(top, name) {
-        let detail = format!("the top folder belongs to another release than {} {}", name.project(), name.version());
+        let detail = format!(
+            "the top folder belongs to another release than {} {}",
+            name.project(),
+            name.version()
+        );
         report.entry("top-folder", top, detail);
     }
     if let Some(other) = names.find(|name| top_folder(name) != top || !name.contains('/') && *name != top) {
@@ -101,9 +115,16 @@ fn state_facts<'n>(top: &str, names: impl Iterator<Item = &'n str> + Clone, repo
     report.fact("top_folder", top);
     let build: Vec<&str> = BUILD_FILES
         .into_iter()
-        .filter(|file| names.clone().any(|name| name.strip_prefix(top).and_then(|rest| rest.strip_prefix('/')) == Some(*file)))
+        .filter(|file| {
+            names
+                .clone()
+                .any(|name| name.strip_prefix(top).and_then(|rest| rest.strip_prefix('/')) == Some(*file))
+        })
         .collect();
     report.fact("build_files", build);
-    let start_up: Vec<String> = names.filter(|name| name.ends_with(".pth")).map(str::to_owned).collect();
+    let start_up: Vec<String> = names
+        .filter(|name| has_suffix(name, "pth"))
+        .map(str::to_owned)
+        .collect();
     report.names("pth_files", &start_up);
 }

@@ -18,7 +18,10 @@ impl Extended {
                 "linkpath" => extended.link.replace(value.to_vec()).is_some(),
                 "size" => {
                     let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-                    extended.size.replace(size.ok_or("an extended size that is no number")?).is_some()
+                    extended
+                        .size
+                        .replace(size.ok_or("an extended size that is no number")?)
+                        .is_some()
                 }
                 "hdrcharset" => return Err("an extended header in another character set".to_owned()),
                 key if key.starts_with("GNU.sparse") => return Err("a sparse file".to_owned()),
@@ -51,7 +54,10 @@ pub(super) fn parse_pax(mut bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, &'static
         }
         let length: usize = digits.parse().map_err(|_| torn)?;
         let (record, rest) = bytes.split_at_checked(length).ok_or(torn)?;
-        let body = record.get(space + 1..).and_then(|body| body.strip_suffix(b"\n")).ok_or(torn)?;
+        let body = record
+            .get(space + 1..)
+            .and_then(|body| body.strip_suffix(b"\n"))
+            .ok_or(torn)?;
         let equals = body.iter().position(|byte| *byte == b'=').ok_or(torn)?;
         let key = std::str::from_utf8(&body[..equals]).map_err(|_| torn)?;
         records.push((key, &body[equals + 1..]));
@@ -69,10 +75,23 @@ mod tests {
 
     #[test]
     fn records() {
-        assert_eq!(parse_pax(b"11 path=abc\n").unwrap_err(), "an extended header is torn");
-        assert_eq!(parse_pax(b"12 path=abc\n10 mtime=\n").unwrap_err(), "an extended header is torn");
+        assert_eq!(
+            parse_pax(b"11 path=abc\n").unwrap_err(),
+            "an extended header is torn"
+        );
+        assert_eq!(
+            parse_pax(b"12 path=abc\n11 mtime=\n").unwrap_err(),
+            "an extended header is torn"
+        );
         assert_eq!(parse_pax(b"12 path=abc\n").unwrap(), [("path", &b"abc"[..])]);
-        for torn in [&b"12"[..], b"999999999999999999999 a=b\n", b"5 a=b", b"-6 a=b\n", b"6 ab\n\n", b"0 a=b\n"] {
+        for torn in [
+            &b"12"[..],
+            b"999999999999999999999 a=b\n",
+            b"5 a=b",
+            b"-6 a=b\n",
+            b"6 ab\n\n",
+            b"0 a=b\n",
+        ] {
             assert!(parse_pax(torn).is_err(), "{torn:?}");
         }
     }
@@ -83,7 +102,10 @@ mod tests {
         assert!(Extended::from_pax(&[("size", b"x")]).is_err());
         assert!(Extended::from_pax(&[("GNU.sparse.major", b"1")]).is_err());
         assert!(Extended::from_pax(&[("hdrcharset", b"BINARY")]).is_err());
-        assert_eq!(Extended::from_pax(&[("mtime", b"1.5")]).unwrap(), Extended::default());
+        assert_eq!(
+            Extended::from_pax(&[("mtime", b"1.5")]).unwrap(),
+            Extended::default()
+        );
         assert!(is_harmless_global(&[("comment", b"0123")]));
         assert!(!is_harmless_global(&[("path", b"x")]));
     }

@@ -4,7 +4,6 @@
 //! may change, is decided here: archives whose extended sizes differ from the plain ones have been used to hide files
 //! from one reader and show them to another.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
@@ -12,9 +11,9 @@ use flate2::bufread::GzDecoder;
 use tar::{EntryType, Header};
 
 use super::limits::ArchiveLimits;
-use super::names::{NameSet, check_name};
 use super::report::{Report, Stop};
 use super::tar_extended::{Extended, is_harmless_global, parse_pax};
+use super::tar_tree::{RawEntry, Tree};
 use super::window::Front;
 
 const BLOCK: usize = 512;
@@ -24,8 +23,6 @@ const INPUT_BUFFER: usize = 256 * 1024;
 const MAX_EXTENDED_BYTES: u64 = 1024 * 1024;
 /// `PKG-INFO` files are kept until the top folder is known; this many at most (the real one lies at depth two).
 const MAX_PKG_INFOS: usize = 16;
-/// Bits of a mode that make a program run as somebody else, and the sticky bit.
-const SPECIAL_BITS: u32 = 0o7_000;
 
 /// What a sound tar archive holds.
 #[derive(Debug, Default)]
@@ -41,9 +38,19 @@ pub(super) struct Contents {
 }
 
 /// Reads the archive to its last byte.
-pub(super) fn read(file: &File, size: u64, limits: &ArchiveLimits, report: &mut Report) -> Result<Contents, Stop> {
+pub(super) fn read(
+    file: &File,
+    size: u64,
+    limits: &ArchiveLimits,
+    report: &mut Report,
+) -> Result<Contents, Stop> {
     let mut gzip = GzDecoder::new(BufReader::with_capacity(INPUT_BUFFER, Front::new(file, size)));
-    let mut tar = Blocks { source: &mut gzip, read: 0, packed: size, limits };
+    let mut tar = Blocks {
+        source: &mut gzip,
+        read: 0,
+        packed: size,
+        limits,
+    };
     let result = read_entries(&mut tar, limits, report);
     let unpacked = tar.read;
     let mut input = gzip.into_inner();
@@ -55,7 +62,10 @@ pub(super) fn read(file: &File, size: u64, limits: &ArchiveLimits, report: &mut 
         Err(Broken::Stop(stop)) => return Err(stop),
         Err(Broken::Bomb(detail)) => return Err(report.stop("archive-too-large", detail)),
         Err(Broken::Cut(error)) => {
-            return Err(report.stop("corrupt-data", format!("the archive is damaged or cut short: {error}")));
+            return Err(report.stop(
+                "corrupt-data",
+                format!("the archive is damaged or cut short: {error}"),
+            ));
         }
     };
     check_after_gzip(&mut input, report)?;
@@ -107,7 +117,10 @@ impl<R: Read> Blocks<'_, '_, R> {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), Broken> {
         self.read += buffer.len() as u64;
         if self.read > self.limits.total_unpacked || self.limits.is_bomb(self.packed, self.read) {
-            return Err(Broken::Bomb(format!("{} bytes unpack to {} and more", self.packed, self.read)));
+            return Err(Broken::Bomb(format!(
+                "{} bytes unpack to {} and more",
+                self.packed, self.read
+            )));
         }
         self.source.read_exact(buffer).map_err(Broken::Cut)
     }
@@ -129,7 +142,7 @@ impl<R: Read> Blocks<'_, '_, R> {
     /// Passes over an entry's content with its padding.
     fn skip(&mut self, size: u64) -> Result<(), Broken> {
         let mut left = size.next_multiple_of(BLOCK as u64);
-        let mut buffer = [0; 64 * BLOCK];
+        let mut buffer = [0; 16 * BLOCK];
         while left > 0 {
             let take = usize::try_from(left.min(buffer.len() as u64)).unwrap_or(buffer.len());
             self.fill(&mut buffer[..take])?;
@@ -151,7 +164,9 @@ impl<R: Read> Blocks<'_, '_, R> {
                 return Err(Broken::Bomb("zeros without end".to_owned()));
             }
             if buffer[..read].iter().any(|byte| *byte != 0) {
-                return Err(report.stop("hidden-bytes", "bytes follow the end of the tar archive").into());
+                return Err(report
+                    .stop("hidden-bytes", "bytes follow the end of the tar archive")
+                    .into());
             }
         }
     }
@@ -163,7 +178,8 @@ fn read_entries<R: Read>(
     report: &mut Report,
 ) -> Result<Contents, Broken> {
     let mut contents = Contents::default();
-    let mut tree = Tree::default();
+    let mut tree = Tree::new(limits);
+    let mut name_bytes = 0;
     let mut extended = Extended::default();
     loop {
         let block = tar.block()?;
@@ -175,11 +191,18 @@ fn read_entries<R: Read>(
         if !checksum_is_right(&block, header) {
             return Err(report.stop("tar-header", "a header's checksum is wrong").into());
         }
-        let size = header.entry_size().map_err(|error| report.stop("tar-header", error.to_string()))?;
+        let size = header
+            .entry_size()
+            .map_err(|error| report.stop("tar-header", error.to_string()))?;
         let kind = header.entry_type();
-        if matches!(kind, EntryType::XHeader | EntryType::XGlobalHeader | EntryType::GNULongName | EntryType::GNULongLink) {
+        if matches!(
+            kind,
+            EntryType::XHeader | EntryType::XGlobalHeader | EntryType::GNULongName | EntryType::GNULongLink
+        ) {
             if size > MAX_EXTENDED_BYTES {
-                return Err(report.stop("tar-header", format!("an extended header of {size} bytes")).into());
+                return Err(report
+                    .stop("tar-header", format!("an extended header of {size} bytes"))
+                    .into());
             }
             let body = tar.content(size)?;
             read_extended(kind, &body, &mut extended, report)?;
@@ -187,21 +210,42 @@ fn read_entries<R: Read>(
         }
         let extended = std::mem::take(&mut extended);
         if extended.size.is_some_and(|extended| extended != size) {
-            return Err(report.stop("tar-size", "an extended header gives an entry another size").into());
+            return Err(report
+                .stop("tar-size", "an extended header gives an entry another size")
+                .into());
         }
         let Some(name) = entry_name(&header.path_bytes(), extended.path.as_deref(), report) else {
             return Err(Stop::Refused.into());
         };
         if contents.names.len() as u64 >= limits.entries {
-            return Err(report.stop("entry-count", format!("more than {} entries", limits.entries)).into());
+            return Err(report
+                .stop("entry-count", format!("more than {} entries", limits.entries))
+                .into());
         }
         if size > limits.entry_unpacked {
-            report.entry("entry-too-large", &name, format!("{size} bytes; {} are allowed", limits.entry_unpacked));
+            report.entry(
+                "entry-too-large",
+                &name,
+                format!("{size} bytes; {} are allowed", limits.entry_unpacked),
+            );
             return Err(Stop::Refused.into());
         }
+        name_bytes += name.len() as u64;
+        if name_bytes > limits.directory_bytes {
+            return Err(report
+                .stop("directory-size", "the names take more room than is allowed")
+                .into());
+        }
         let link = link_target(header, extended.link.as_deref());
-        let entry = RawEntry { kind, name: &name, size, mode: header.mode().unwrap_or(SPECIAL_BITS), link };
+        let entry = RawEntry {
+            kind,
+            name: &name,
+            size,
+            mode: header.mode().ok(),
+            link,
+        };
         let is_folder = tree.add(&entry, limits, &mut contents, report);
+        report.stop_if_bad()?;
         let name = match (is_folder, name.ends_with('/')) {
             (true, false) => format!("{name}/"),
             _ => name,
@@ -215,9 +259,10 @@ fn read_entries<R: Read>(
         contents.names.push(name);
     }
     if extended != Extended::default() {
-        return Err(report.stop("tar-header", "an extended header with no entry behind it").into());
+        return Err(report
+            .stop("tar-header", "an extended header with no entry behind it")
+            .into());
     }
-    tree.check_links(report);
     Ok(contents)
 }
 
@@ -227,18 +272,32 @@ fn checksum_is_right(block: &[u8; BLOCK], header: &Header) -> bool {
     let sum: u32 = block
         .iter()
         .enumerate()
-        .map(|(at, byte)| if field.contains(&at) { u32::from(b' ') } else { u32::from(*byte) })
+        .map(|(at, byte)| {
+            if field.contains(&at) {
+                u32::from(b' ')
+            } else {
+                u32::from(*byte)
+            }
+        })
         .sum();
     header.cksum().is_ok_and(|found| found == sum)
 }
 
-fn read_extended(kind: EntryType, body: &[u8], extended: &mut Extended, report: &mut Report) -> Result<(), Stop> {
+fn read_extended(
+    kind: EntryType,
+    body: &[u8],
+    extended: &mut Extended,
+    report: &mut Report,
+) -> Result<(), Stop> {
     let text = |body: &[u8]| body.strip_suffix(b"\0").unwrap_or(body).to_vec();
     let twice = match kind {
         EntryType::XGlobalHeader => {
             let global = parse_pax(body).map_err(|detail| report.stop("tar-header", detail))?;
             if !is_harmless_global(&global) {
-                return Err(report.stop("tar-header", "a global header changes the names or sizes of all entries"));
+                return Err(report.stop(
+                    "tar-header",
+                    "a global header changes the names or sizes of all entries",
+                ));
             }
             false
         }
@@ -259,148 +318,25 @@ fn read_extended(kind: EntryType, body: &[u8], extended: &mut Extended, report: 
 
 fn entry_name(plain: &[u8], extended: Option<&[u8]>, report: &mut Report) -> Option<String> {
     let bytes = extended.unwrap_or(plain);
-    match String::from_utf8(bytes.to_vec()) {
-        // "./" in front is what `tar czf x.tgz .` writes: no reader takes it for another file.
-        Ok(name) => Some(name.strip_prefix("./").filter(|rest| !rest.is_empty()).map_or_else(|| name.clone(), str::to_owned)),
-        Err(_) => {
-            report.entry("name-encoding", &String::from_utf8_lossy(bytes), "the name is not UTF-8");
-            None
-        }
-    }
+    let Ok(name) = std::str::from_utf8(bytes) else {
+        report.entry(
+            "name-encoding",
+            &String::from_utf8_lossy(bytes),
+            "the name is not UTF-8",
+        );
+        return None;
+    };
+    // "./" in front is what `tar czf x.tgz ./x` writes: no reader takes it for another file.
+    Some(
+        name.strip_prefix("./")
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(name)
+            .to_owned(),
+    )
 }
 
 fn link_target(header: &Header, extended: Option<&[u8]>) -> Option<Vec<u8>> {
-    extended.map(<[u8]>::to_vec).or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
-}
-
-/// One entry before it is judged.
-struct RawEntry<'a> {
-    kind: EntryType,
-    name: &'a str,
-    size: u64,
-    mode: u32,
-    link: Option<Vec<u8>>,
-}
-
-/// What has been seen of the tree, to judge links and names against.
-#[derive(Default)]
-struct Tree {
-    names: NameSet,
-    files: HashSet<String>,
-    /// (symbolic link, its target)
-    symlinks: Vec<(String, String)>,
-    paths: Vec<String>,
-}
-
-impl Tree {
-    /// Judges one entry; returns whether it is a folder.
-    fn add(&mut self, entry: &RawEntry<'_>, limits: &ArchiveLimits, contents: &mut Contents, report: &mut Report) -> bool {
-        let slash = entry.name.ends_with('/');
-        let (is_folder, is_link) = match entry.kind {
-            EntryType::Regular => (slash, false), // a name with a slash: a folder, as archives before POSIX have it
-            EntryType::Directory => (true, false),
-            EntryType::Symlink | EntryType::Link => (false, true),
-            kind => {
-                let detail = format!("neither file, folder nor link (type {:?})", char::from(kind.as_byte()));
-                report.entry("special-file", entry.name, detail);
-                return false;
-            }
-        };
-        if let Some((code, detail)) = check_name(entry.name, limits) {
-            report.entry(code, entry.name, detail);
-        }
-        if entry.mode & SPECIAL_BITS != 0 {
-            if is_folder {
-                contents.special_mode_folders += 1;
-            } else {
-                report.entry("special-mode", entry.name, "set-uid, set-gid or sticky bit, or no readable mode");
-            }
-        }
-        if (is_folder || is_link) && entry.size != 0 {
-            report.entry("folder-data", entry.name, "a folder or link with content");
-        }
-        let path = entry.name.trim_end_matches('/').to_owned();
-        self.names.add(entry.name, &if is_folder { format!("{path}/") } else { path.clone() }, report);
-        if is_link {
-            contents.links += 1;
-            self.add_link(entry, path.clone(), report);
-        } else if !is_folder {
-            self.files.insert(path.clone());
-        }
-        self.paths.push(path);
-        is_folder
-    }
-
-    fn add_link(&mut self, entry: &RawEntry<'_>, path: String, report: &mut Report) {
-        let Some(target) = entry.link.as_deref().and_then(|link| std::str::from_utf8(link).ok()) else {
-            report.entry("link-escape", entry.name, "a link without a readable target");
-            return;
-        };
-        if entry.kind == EntryType::Link {
-            if !self.files.contains(target.strip_prefix("./").unwrap_or(target)) {
-                report.entry("link-escape", entry.name, format!("a hard link to {target:?}, which is no earlier file of the archive"));
-            }
-            self.files.insert(path);
-        } else if let Some(detail) = symlink_defect(&path, target) {
-            report.entry("link-escape", entry.name, detail);
-        } else {
-            self.symlinks.push((path, target.to_owned()));
-        }
-    }
-
-    /// No entry may be unpacked through a symbolic link: together with [`symlink_defect`] this keeps what a link's
-    /// text says and where the file system leads the same.
-    fn check_links(&self, report: &mut Report) {
-        let links: HashSet<&str> = self.symlinks.iter().map(|(path, _)| path.as_str()).collect();
-        if links.is_empty() {
-            return;
-        }
-        for path in &self.paths {
-            if path.match_indices('/').any(|(at, _)| links.contains(&path[..at])) {
-                report.entry("link-escape", path, "is unpacked through a symbolic link");
-            }
-        }
-    }
-}
-
-/// A symbolic link must stay in the top folder, by its text alone: parent steps only at its front, and fewer of them
-/// than there are folders above it.
-fn symlink_defect(path: &str, target: &str) -> Option<String> {
-    if target.is_empty() || target.starts_with('/') || target.contains(['\\', '\0', ':']) {
-        return Some(format!("a symbolic link to {target:?}"));
-    }
-    let depth = path.matches('/').count();
-    let mut steps = target.split('/').filter(|step| !step.is_empty() && *step != ".").peekable();
-    let mut up = 0;
-    while steps.next_if(|step| *step == "..").is_some() {
-        up += 1;
-    }
-    // A link in the top folder itself (depth 1) has nowhere to go up to.
-    if up >= depth || steps.any(|step| step == "..") {
-        return Some(format!("a symbolic link to {target:?}, which can lead out of the archive"));
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn symlinks_stay_inside_by_their_text() {
-        for (path, target) in [("p-1/a", "b"), ("p-1/d/a", "../b"), ("p-1/d/e/a", "../../b/c"), ("p-1/a", "./b")] {
-            assert_eq!(symlink_defect(path, target), None, "{path} -> {target}");
-        }
-        for (path, target) in [
-            ("p-1/a", "../b"),
-            ("a", "b/.."),
-            ("p-1/d/a", "../../b"),
-            ("p-1/a", "/etc/passwd"),
-            ("p-1/a", "b/../../c"),
-            ("p-1/a", "c:\\x"),
-            ("p-1/a", ""),
-        ] {
-            assert!(symlink_defect(path, target).is_some(), "{path} -> {target}");
-        }
-    }
+    extended
+        .map(<[u8]>::to_vec)
+        .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
 }

@@ -9,7 +9,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::verify::evidence::Outcome;
-use hostile::{SDIST, Tar, WHEEL, Wheel, ZipEntry, fixtures, good_sdist, good_wheel, metadata};
+use hostile::tar_writer::{Tar, gzip};
+use hostile::wheel_writer::Wheel;
+use hostile::zip_writer::{Zip, ZipEntry};
+use hostile::{SDIST, WHEEL, fixtures, good_sdist, good_wheel, metadata};
 
 #[path = "../../../tests/support/hostile.rs"]
 mod hostile;
@@ -34,9 +37,16 @@ fn every_attack_is_refused_by_its_name() {
         let structure = check(&fixture.filename, &fixture.bytes);
         let codes: Vec<&str> = structure.findings.iter().map(|finding| finding.code).collect();
         if structure.outcome != Outcome::Fail || !codes.contains(&fixture.expect_code) {
-            wrong.push(format!("{}: {} {codes:?}: {}", fixture.name, structure.outcome, structure.summary));
+            wrong.push(format!(
+                "{}: {} {codes:?}: {}",
+                fixture.name, structure.outcome, structure.summary
+            ));
         }
-        assert!(structure.core_metadata.is_none() && structure.parsed.is_none(), "{}", fixture.name);
+        assert!(
+            structure.core_metadata.is_none() && structure.parsed.is_none(),
+            "{}",
+            fixture.name
+        );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -84,9 +94,10 @@ fn spellings_of_a_release_are_one_release() {
     ] {
         pass(filename, &good_wheel(name, version, &[]));
     }
-    for (name, version, filename) in
-        [("zope.interface", "5.0", "zope_interface-5.0.tar.gz"), ("zope_interface", "5.0", "zope.interface-5.0.tar.gz")]
-    {
+    for (name, version, filename) in [
+        ("zope.interface", "5.0", "zope_interface-5.0.tar.gz"),
+        ("zope_interface", "5.0", "zope.interface-5.0.tar.gz"),
+    ] {
         pass(filename, &good_sdist(name, version, &[("setup.py", b"x")]));
     }
 }
@@ -97,25 +108,38 @@ fn stronger_hashes_and_empty_sizes_are_read() {
     use sha2::Digest as _;
     let mut wheel = Wheel::new("demo", "1.0");
     wheel.record = |record| {
-        let strong = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha512::digest(b"VALUE = 1\n"));
-        record.replacen(record.lines().next().unwrap(), &format!("demo/__init__.py,sha512={strong},"), 1)
+        let strong =
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha512::digest(b"VALUE = 1\n"));
+        record.replacen(
+            record.lines().next().unwrap(),
+            &format!("demo/__init__.py,sha512={strong},"),
+            1,
+        )
     };
     let structure = pass(WHEEL, &wheel.build(|_| {}));
-    assert_eq!(structure.facts["record"], serde_json::json!({"sha256": 2, "sha384": 0, "sha512": 1, "without_size": 1}));
+    assert_eq!(
+        structure.facts["record"],
+        serde_json::json!({"sha256": 2, "sha384": 0, "sha512": 1, "without_size": 1})
+    );
 }
 
 #[test]
 fn honest_oddities_pass() {
-    let wheel = |change: fn(&mut hostile::Zip)| Wheel::new("demo", "1.0").build(change);
+    let wheel = |change: fn(&mut Zip)| Wheel::new("demo", "1.0").build(change);
     pass(WHEEL, &wheel(|zip| zip.comment = b"built by hand".to_vec()));
     pass(WHEEL, &wheel(|zip| zip.zip64 = Some(|_| {})));
-    pass(WHEEL, &wheel(|zip| zip.entries.push(ZipEntry::new("demo/sub/", b"", 0o040_755))));
+    pass(
+        WHEEL,
+        &wheel(|zip| zip.entries.push(ZipEntry::new("demo/sub/", b"", 0o040_755))),
+    );
     // A stream's writer: sizes behind the data, with and without the descriptor's signature.
     for signature in [&b"PK\x07\x08"[..], b""] {
         let bytes = Wheel::new("demo", "1.0").build(|zip| {
             for entry in &mut zip.entries {
                 entry.both(|header| header.flags |= 1 << 3);
-                let sizes = [entry.local.crc, entry.local.compressed, entry.local.size].map(u32::to_le_bytes).concat();
+                let sizes = [entry.local.crc, entry.local.compressed, entry.local.size]
+                    .map(u32::to_le_bytes)
+                    .concat();
                 entry.after = [signature, &sizes].concat();
                 (entry.local.crc, entry.local.compressed, entry.local.size) = (0, 0, 0);
             }
@@ -123,12 +147,17 @@ fn honest_oddities_pass() {
         pass(WHEEL, &bytes);
     }
     // Python's force_zip64: a ZIP64 field that repeats what the header says.
-    pass(WHEEL, &wheel(|zip| {
-        for entry in &mut zip.entries {
-            let sizes = [u64::from(entry.local.size), u64::from(entry.local.compressed)].map(u64::to_le_bytes).concat();
-            entry.local.extra = [&[1, 0, 16, 0][..], &sizes].concat();
-        }
-    }));
+    pass(
+        WHEEL,
+        &wheel(|zip| {
+            for entry in &mut zip.entries {
+                let sizes = [u64::from(entry.local.size), u64::from(entry.local.compressed)]
+                    .map(u64::to_le_bytes)
+                    .concat();
+                entry.local.extra = [&[1, 0, 16, 0][..], &sizes].concat();
+            }
+        }),
+    );
 }
 
 #[test]
@@ -153,30 +182,49 @@ fn executable_bits_are_facts_unless_nothing_can_need_them() {
     let mut uniform = Wheel::new("demo", "1.0");
     uniform.info_mode = 0o100_755;
     uniform.files[0].2 = 0o100_755;
-    assert_eq!(pass(WHEEL, &uniform.build(|_| {})).facts["executables"]["every_file"], true);
+    assert_eq!(
+        pass(WHEEL, &uniform.build(|_| {})).facts["executables"]["every_file"],
+        true
+    );
 }
 
 #[test]
 fn a_sound_sdist_passes_and_its_metadata_is_a_fact_only() {
-    let structure = pass(SDIST, &good_sdist("demo", "1.0", &[("setup.py", b"x"), ("src/demo.py", b"y")]));
+    let structure = pass(
+        SDIST,
+        &good_sdist("demo", "1.0", &[("setup.py", b"x"), ("src/demo.py", b"y")]),
+    );
     assert!(structure.core_metadata.is_none());
     assert_eq!(structure.parsed.unwrap().name.as_str(), "demo");
     assert_eq!(structure.facts["build_files"], serde_json::json!(["setup.py"]));
     let mut tar = Tar::default();
     tar.file("demo-1.0/PKG-INFO", &metadata("demo", "1.0"));
-    tar.file("demo-1.0/docs/a", b"x").link("demo-1.0/docs/b", b'2', "../docs/a").link("demo-1.0/c", b'1', "demo-1.0/docs/a");
+    tar.file("demo-1.0/docs/a", b"x")
+        .link("demo-1.0/docs/b", b'2', "../docs/a")
+        .link("demo-1.0/c", b'1', "demo-1.0/docs/a");
     tar.pax("path", "demo-1.0/long").file("demo-1.0/short", b"z");
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    gzip.write_all(&tar.finish()).unwrap();
-    let structure = pass(SDIST, &gzip.finish().unwrap());
+    let structure = pass(SDIST, &gzip(&tar.finish()));
     assert_eq!(structure.facts["links"], 2);
 }
 
 #[test]
 fn a_zip_sdist_passes() {
-    let entries = [("demo-1.0/PKG-INFO", metadata("demo", "1.0")), ("demo-1.0/setup.py", b"x".to_vec())];
-    let entries = entries.iter().map(|(path, content)| ZipEntry::new(path, content, 0o100_644)).collect();
-    pass("demo-1.0.zip", &hostile::Zip { entries, ..hostile::Zip::default() }.finish());
+    let entries = [
+        ("demo-1.0/PKG-INFO", metadata("demo", "1.0")),
+        ("demo-1.0/setup.py", b"x".to_vec()),
+    ];
+    let entries = entries
+        .iter()
+        .map(|(path, content)| ZipEntry::new(path, content, 0o100_644))
+        .collect();
+    pass(
+        "demo-1.0.zip",
+        &Zip {
+            entries,
+            ..Zip::default()
+        }
+        .finish(),
+    );
 }
 
 #[test]
@@ -187,16 +235,62 @@ fn limits_are_the_callers() {
     let name = DistributionFilename::parse(WHEEL).unwrap();
     let full = ArchiveLimits::default();
     for (limits, code) in [
-        (ArchiveLimits { entries: 4, ..full.clone() }, "entry-count"),
-        (ArchiveLimits { entry_unpacked: 3, ..full.clone() }, "entry-too-large"),
-        (ArchiveLimits { total_unpacked: 100, ..full.clone() }, "archive-too-large"),
-        (ArchiveLimits { metadata_bytes: 10, ..full.clone() }, "entry-too-large"),
-        (ArchiveLimits { record_bytes: 10, ..full.clone() }, "entry-too-large"),
-        (ArchiveLimits { directory_bytes: 10, ..full.clone() }, "directory-size"),
-        (ArchiveLimits { name_bytes: 3, ..full.clone() }, "name-length"),
+        (
+            ArchiveLimits {
+                entries: 4,
+                ..full.clone()
+            },
+            "entry-count",
+        ),
+        (
+            ArchiveLimits {
+                entry_unpacked: 3,
+                ..full.clone()
+            },
+            "entry-too-large",
+        ),
+        (
+            ArchiveLimits {
+                total_unpacked: 100,
+                ..full.clone()
+            },
+            "archive-too-large",
+        ),
+        (
+            ArchiveLimits {
+                metadata_bytes: 10,
+                ..full.clone()
+            },
+            "entry-too-large",
+        ),
+        (
+            ArchiveLimits {
+                record_bytes: 10,
+                ..full.clone()
+            },
+            "entry-too-large",
+        ),
+        (
+            ArchiveLimits {
+                directory_bytes: 10,
+                ..full.clone()
+            },
+            "directory-size",
+        ),
+        (
+            ArchiveLimits {
+                name_bytes: 3,
+                ..full.clone()
+            },
+            "name-length",
+        ),
     ] {
         let structure = structure(&file, bytes.len() as u64, &name, &limits);
-        assert!(structure.findings.iter().any(|finding| finding.code == code), "{code}: {}", structure.summary);
+        assert!(
+            structure.findings.iter().any(|finding| finding.code == code),
+            "{code}: {}",
+            structure.summary
+        );
     }
 }
 
@@ -232,14 +326,18 @@ fn read_by_us(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     let (limits, mut report) = (ArchiveLimits::default(), Report::default());
-    let mut reader = zip::Reader::new(Window::new(&file, bytes.len() as u64));
+    let mut reader = member::Reader::new(Window::new(&file, bytes.len() as u64));
     let (directory, headers) = zip::read_directory(&mut reader.window, &limits, &mut report).unwrap();
     let mut members = zip::read_members(&headers, &directory, &limits, &mut report).unwrap();
     zip::lay_out(&mut members, &directory, &mut report).unwrap();
     let mut files = BTreeMap::new();
     for member in &members {
         let mut content = Vec::new();
-        assert!(reader.member(member, |bytes| content.extend_from_slice(bytes)).is_ok());
+        assert!(
+            reader
+                .member(member, |bytes| content.extend_from_slice(bytes))
+                .is_ok()
+        );
         files.insert(member.name.to_owned(), content);
     }
     files
@@ -279,9 +377,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(&bytes).unwrap();
-        let structure = check(SDIST, &gzip.finish().unwrap());
+        let structure = check(SDIST, &gzip(&bytes));
         prop_assert!(matches!(structure.outcome, Outcome::Pass | Outcome::Fail));
     }
 

@@ -3,13 +3,14 @@
 use std::str::FromStr;
 
 use super::limits::ArchiveLimits;
-use super::names::{NameSet, fold, installed_path};
+use super::member::{MemberError, Reader};
+use super::names::{NameSet, fold, has_suffix, installed_path};
 use super::record::{self, Hasher};
 use super::report::{Report, Stop};
 use super::wheel_facts::{Executables, state_facts};
 use super::wheel_file::{TagAgreement, WheelFile, named_tags};
 use super::window::Window;
-use super::zip::{Member, MemberError, Reader, lay_out, read_directory, read_members};
+use super::zip::{Member, lay_out, read_directory, read_members};
 use crate::package::metadata::CoreMetadata;
 use crate::package::{DistributionFilename, Version};
 
@@ -38,7 +39,7 @@ pub(super) fn check(
     lay_out(&mut members, &directory, report)?;
 
     let layout = find_layout(&members, name, report)?;
-    let mut names = NameSet::default();
+    let mut names = NameSet::new(limits);
     for member in &members {
         names.add(member.name, &installed_path(member.name, layout.data), report);
     }
@@ -79,7 +80,13 @@ pub(super) fn check(
 
     let entry_points = format!("{}/entry_points.txt", layout.dist_info);
     let entry_points = match members.iter().find(|member| member.name == entry_points) {
-        Some(member) => Some(read_small(&mut reader, &members, member.name, limits.metadata_bytes, report)?),
+        Some(member) => Some(read_small(
+            &mut reader,
+            &members,
+            member.name,
+            limits.metadata_bytes,
+            report,
+        )?),
         None => None,
     };
     state_facts(&members, &layout, &wheel, entry_points.as_deref(), report);
@@ -102,11 +109,19 @@ fn find_layout<'d>(
         }
         last = top;
         let folded = fold(top);
-        if folded.ends_with(".dist-info") && layout.0.replace(top).is_some_and(|other| other != top) {
-            report.entry("dist-info-count", top, "a wheel has one .dist-info folder, this one has several");
+        if has_suffix(&folded, "dist-info") && layout.0.replace(top).is_some_and(|other| other != top) {
+            report.entry(
+                "dist-info-count",
+                top,
+                "a wheel has one .dist-info folder, this one has several",
+            );
         }
-        if folded.ends_with(".data") && layout.1.replace(top).is_some_and(|other| other != top) {
-            report.entry("data-folder", top, "a wheel has at most one .data folder, this one has several");
+        if has_suffix(&folded, "data") && layout.1.replace(top).is_some_and(|other| other != top) {
+            report.entry(
+                "data-folder",
+                top,
+                "a wheel has at most one .data folder, this one has several",
+            );
         }
     }
     let (dist_info, data) = layout;
@@ -115,18 +130,37 @@ fn find_layout<'d>(
     };
     for member in members {
         let path = installed_path(member.name, data);
-        if path != member.name && fold(top_folder(&path)).ends_with(".dist-info") {
-            report.entry("dist-info-count", member.name, "installs into a .dist-info folder from .data");
+        if path != member.name && has_suffix(&fold(top_folder(&path)), "dist-info") {
+            report.entry(
+                "dist-info-count",
+                member.name,
+                "installs into a .dist-info folder from .data",
+            );
         }
-        if let Some(inside) = data.and_then(|data| member.name.strip_prefix(data)).and_then(|rest| rest.strip_prefix('/'))
+        if let Some(inside) = data
+            .and_then(|data| member.name.strip_prefix(data))
+            .and_then(|rest| rest.strip_prefix('/'))
             && !inside.is_empty()
-            && !inside.split_once('/').is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
+            && !inside
+                .split_once('/')
+                .is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
         {
-            report.entry("data-scheme", member.name, "not under one of the five schemes of a .data folder");
+            report.entry(
+                "data-scheme",
+                member.name,
+                "not under one of the five schemes of a .data folder",
+            );
         }
     }
-    let Some(stem) = dist_info.strip_suffix(".dist-info").filter(|stem| is_release(stem, name)) else {
-        let detail = format!("belongs to another release than {} {}", name.project(), name.version());
+    let Some(stem) = dist_info
+        .strip_suffix(".dist-info")
+        .filter(|stem| is_release(stem, name))
+    else {
+        let detail = format!(
+            "belongs to another release than {} {}",
+            name.project(),
+            name.version()
+        );
         report.entry("dist-info-name", dist_info, detail);
         return Err(Stop::Refused);
     };
@@ -165,7 +199,11 @@ pub(super) fn read_small(
         return Err(Stop::Refused);
     };
     if member.size > limit {
-        report.entry("entry-too-large", path, format!("{} bytes; {limit} are allowed", member.size));
+        report.entry(
+            "entry-too-large",
+            path,
+            format!("{} bytes; {limit} are allowed", member.size),
+        );
         return Err(Stop::Refused);
     }
     let mut bytes = Vec::with_capacity(usize::try_from(member.size).unwrap_or(0));
@@ -187,10 +225,21 @@ pub(super) fn check_metadata(
 ) -> Result<CoreMetadata, Stop> {
     let parsed = CoreMetadata::parse(bytes).map_err(|error| report.stop("metadata", error.to_string()))?;
     if parsed.name != *name.project() {
-        report.archive("metadata-name", format!("the metadata is of {}, the file's name says {}", parsed.name, name.project()));
+        report.archive(
+            "metadata-name",
+            format!(
+                "the metadata is of {}, the file's name says {}",
+                parsed.name,
+                name.project()
+            ),
+        );
     }
     if parsed.version != *name.version() {
-        let detail = format!("the metadata is of version {}, the file's name says {}", parsed.version, name.version());
+        let detail = format!(
+            "the metadata is of version {}, the file's name says {}",
+            parsed.version,
+            name.version()
+        );
         report.archive("metadata-version", detail);
     }
     report.stop_if_bad()?;
@@ -198,7 +247,11 @@ pub(super) fn check_metadata(
     Ok(parsed)
 }
 
-fn check_wheel_file(bytes: &[u8], name: &DistributionFilename, report: &mut Report) -> Result<WheelFile, Stop> {
+fn check_wheel_file(
+    bytes: &[u8],
+    name: &DistributionFilename,
+    report: &mut Report,
+) -> Result<WheelFile, Stop> {
     let wheel = WheelFile::parse(bytes).map_err(|detail| report.stop("wheel-file", detail))?;
     let Some((named, build)) = named_tags(name.raw()) else {
         return Err(report.stop("wheel-tags", "the file's name has no tags"));
@@ -207,25 +260,43 @@ fn check_wheel_file(bytes: &[u8], name: &DistributionFilename, report: &mut Repo
         TagAgreement::Equal => report.fact("tags_agree", "equal"),
         TagAgreement::Narrowed => report.fact("tags_agree", "narrowed"),
         TagAgreement::Differ => {
-            let list = |tags: &std::collections::BTreeSet<String>| tags.iter().cloned().collect::<Vec<_>>().join(", ");
-            let detail = format!("WHEEL has the tags {}, the file's name {}", list(&wheel.tags), list(&named));
+            let list = |tags: &std::collections::BTreeSet<String>| {
+                tags.iter().cloned().collect::<Vec<_>>().join(", ")
+            };
+            let detail = format!(
+                "WHEEL has the tags {}, the file's name {}",
+                list(&wheel.tags),
+                list(&named)
+            );
             report.archive("wheel-tags", detail);
         }
     }
     // Tools that add a build tag later (`wheel tags --build`) write both; one that is only in the name is harmless.
     if wheel.build.is_some() && wheel.build.as_deref() != build {
-        let detail = format!("WHEEL has build {:?}, the file's name {build:?}", wheel.build.as_deref().unwrap_or_default());
+        let detail = format!(
+            "WHEEL has build {:?}, the file's name {build:?}",
+            wheel.build.as_deref().unwrap_or_default()
+        );
         report.archive("wheel-build", detail);
     }
     report.stop_if_bad()?;
     Ok(wheel)
 }
 
-fn check_hash(member: &Member<'_>, row: Option<&record::Row<'_>>, hasher: Option<Hasher>, report: &mut Report) {
+fn check_hash(
+    member: &Member<'_>,
+    row: Option<&record::Row<'_>>,
+    hasher: Option<Hasher>,
+    report: &mut Report,
+) {
     if let (Some(row), Some(hasher)) = (row, hasher)
         && !row.matches(hasher)
     {
-        report.entry("record-hash", member.name, "its content does not have the hash that RECORD gives for it");
+        report.entry(
+            "record-hash",
+            member.name,
+            "its content does not have the hash that RECORD gives for it",
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::names::installed_path;
+use super::names::{has_suffix, installed_path};
 use super::report::{LISTED_NAMES, Report, shown};
 use super::wheel::{Layout, top_folder};
 use super::wheel_file::WheelFile;
@@ -64,11 +64,25 @@ impl Executables {
         let uniform = self.executable == self.files;
         if !uniform {
             for name in &self.refused {
-                let what = if is_metadata(name, layout) { "metadata" } else { "a file that nothing executes" };
-                report.entry("unexpected-executable", name, format!("{what} has an executable bit"));
+                let what = if is_metadata(name, layout) {
+                    "metadata"
+                } else {
+                    "a file that nothing executes"
+                };
+                report.entry(
+                    "unexpected-executable",
+                    name,
+                    format!("{what} has an executable bit"),
+                );
             }
         }
-        let first = |names: &[String]| names.iter().take(LISTED_NAMES).map(|name| shown(name)).collect::<Vec<_>>();
+        let first = |names: &[String]| {
+            names
+                .iter()
+                .take(LISTED_NAMES)
+                .map(|name| shown(name))
+                .collect::<Vec<_>>()
+        };
         report.fact(
             "executables",
             json!({
@@ -86,9 +100,16 @@ impl Executables {
 
 /// ELF, PE, and the five forms of Mach-O.
 fn is_native_content(head: &[u8]) -> bool {
-    const MACH_O: [[u8; 4]; 5] =
-        [*b"\xfe\xed\xfa\xce", *b"\xfe\xed\xfa\xcf", *b"\xce\xfa\xed\xfe", *b"\xcf\xfa\xed\xfe", *b"\xca\xfe\xba\xbe"];
-    head.starts_with(b"\x7fELF") || head.starts_with(b"MZ") || MACH_O.iter().any(|magic| head.starts_with(magic))
+    const MACH_O: [[u8; 4]; 5] = [
+        *b"\xfe\xed\xfa\xce",
+        *b"\xfe\xed\xfa\xcf",
+        *b"\xce\xfa\xed\xfe",
+        *b"\xcf\xfa\xed\xfe",
+        *b"\xca\xfe\xba\xbe",
+    ];
+    head.starts_with(b"\x7fELF")
+        || head.starts_with(b"MZ")
+        || MACH_O.iter().any(|magic| head.starts_with(magic))
 }
 
 fn is_metadata(name: &str, layout: &Layout<'_>) -> bool {
@@ -104,10 +125,6 @@ fn in_scheme(name: &str, layout: &Layout<'_>, scheme: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn has_suffix(name: &str, suffix: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, found)| found.eq_ignore_ascii_case(suffix))
-}
-
 /// Whether Python runs the file whenever it starts: `*.pth` beside the packages, `sitecustomize`, `usercustomize`.
 /// A `.pth` under `*.data/data` counts wherever it lies, since that scheme can reach site-packages.
 fn is_start_up(name: &str, layout: &Layout<'_>) -> bool {
@@ -118,8 +135,13 @@ fn is_start_up(name: &str, layout: &Layout<'_>) -> bool {
     let file = path.rsplit('/').next().unwrap_or_default();
     let at_root = !path.contains('/') || in_scheme(name, layout, "data");
     let module = |module: &str| {
-        (at_root && file.strip_prefix(module).is_some_and(|rest| rest.starts_with('.')))
-            || path.strip_prefix(module).is_some_and(|rest| rest.starts_with('/'))
+        (at_root
+            && file
+                .strip_prefix(module)
+                .is_some_and(|rest| rest.starts_with('.')))
+            || path
+                .strip_prefix(module)
+                .is_some_and(|rest| rest.starts_with('/'))
     };
     module("sitecustomize") || module("usercustomize")
 }
@@ -127,19 +149,24 @@ fn is_start_up(name: &str, layout: &Layout<'_>) -> bool {
 /// Shared libraries and extension modules, by name.
 fn is_native_library(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
-    ["so", "pyd", "dll", "dylib"].iter().any(|suffix| has_suffix(file, suffix)) || file.contains(".so.")
+    ["so", "pyd", "dll", "dylib"]
+        .iter()
+        .any(|suffix| has_suffix(file, suffix))
+        || file.contains(".so.")
 }
 
 fn is_archive(name: &str) -> bool {
-    ["whl", "zip", "egg", "jar", "gz", "tgz", "bz2", "xz", "zst", "tar", "7z", "rar"]
-        .iter()
-        .any(|suffix| has_suffix(name, suffix))
+    [
+        "whl", "zip", "egg", "jar", "gz", "tgz", "bz2", "xz", "zst", "tar", "7z", "rar",
+    ]
+    .iter()
+    .any(|suffix| has_suffix(name, suffix))
 }
 
 /// Folders that wheel repair tools put foreign libraries in: `name.libs/` (auditwheel, delvewheel), `.dylibs/` (delocate).
 fn bundled_folder(name: &str) -> Option<&str> {
     let top = top_folder(name);
-    if top.len() < name.len() && top.ends_with(".libs") {
+    if top.len() < name.len() && has_suffix(top, "libs") {
         return Some(top);
     }
     name.find("/.dylibs/").map(|at| &name[..at + "/.dylibs".len()])
@@ -155,14 +182,27 @@ pub(super) fn state_facts(
 ) {
     let files = || members.iter().filter(|member| !member.is_folder());
     let names = |wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
-        files().map(|member| member.name).filter(|name| wanted(name)).map(str::to_owned).collect()
+        files()
+            .map(|member| member.name)
+            .filter(|name| wanted(name))
+            .map(str::to_owned)
+            .collect()
     };
     report.fact("kind", "wheel");
     report.fact("entries", members.len());
     report.fact("files", files().count());
-    report.fact("packed_bytes", members.iter().map(|member| member.compressed).sum::<u64>());
-    report.fact("unpacked_bytes", members.iter().map(|member| member.size).sum::<u64>());
-    report.fact("largest_entry_bytes", members.iter().map(|member| member.size).max().unwrap_or(0));
+    report.fact(
+        "packed_bytes",
+        members.iter().map(|member| member.compressed).sum::<u64>(),
+    );
+    report.fact(
+        "unpacked_bytes",
+        members.iter().map(|member| member.size).sum::<u64>(),
+    );
+    report.fact(
+        "largest_entry_bytes",
+        members.iter().map(|member| member.size).max().unwrap_or(0),
+    );
     report.fact("dist_info", layout.dist_info);
 
     let top: BTreeSet<String> = files()
@@ -173,30 +213,65 @@ pub(super) fn state_facts(
     report.names("top_level", &top.into_iter().collect::<Vec<_>>());
 
     report.fact("wheel_version", format!("1.{}", wheel.minor));
-    report.fact("generator", wheel.generator.as_deref().map_or(Value::Null, |generator| shown(generator).into()));
+    report.fact(
+        "generator",
+        wheel
+            .generator
+            .as_deref()
+            .map_or(Value::Null, |generator| shown(generator).into()),
+    );
     report.fact("root_is_purelib", wheel.root_is_purelib);
-    report.fact("tags", wheel.tags.iter().map(|tag| shown(tag)).collect::<Vec<_>>());
-    report.fact("build", wheel.build.as_deref().map_or(Value::Null, |build| shown(build).into()));
+    report.fact(
+        "tags",
+        wheel.tags.iter().map(|tag| shown(tag)).collect::<Vec<_>>(),
+    );
+    report.fact(
+        "build",
+        wheel
+            .build
+            .as_deref()
+            .map_or(Value::Null, |build| shown(build).into()),
+    );
 
     report.names("start_up", &names(&|name| is_start_up(name, layout)));
     report.names("native_libraries", &names(&is_native_library));
-    let bundled: BTreeSet<String> = files().filter_map(|member| bundled_folder(member.name)).map(str::to_owned).collect();
-    report.names("bundled_library_folders", &bundled.into_iter().collect::<Vec<_>>());
+    let bundled: BTreeSet<String> = files()
+        .filter_map(|member| bundled_folder(member.name))
+        .map(str::to_owned)
+        .collect();
+    report.names(
+        "bundled_library_folders",
+        &bundled.into_iter().collect::<Vec<_>>(),
+    );
     let sboms = format!("{}/sboms/", layout.dist_info);
     report.names("sboms", &names(&|name| name.starts_with(&sboms)));
     report.names("nested_archives", &names(&is_archive));
-    report.names("signatures", &names(&|name| {
-        name == format!("{}/RECORD.jws", layout.dist_info) || name == format!("{}/RECORD.p7s", layout.dist_info)
-    }));
+    report.names(
+        "signatures",
+        &names(&|name| {
+            name == format!("{}/RECORD.jws", layout.dist_info)
+                || name == format!("{}/RECORD.p7s", layout.dist_info)
+        }),
+    );
     let data: Map<String, Value> = ["purelib", "platlib", "headers", "scripts", "data"]
         .into_iter()
-        .map(|scheme| (scheme, files().filter(|member| in_scheme(member.name, layout, scheme)).count()))
+        .map(|scheme| {
+            (
+                scheme,
+                files()
+                    .filter(|member| in_scheme(member.name, layout, scheme))
+                    .count(),
+            )
+        })
         .filter(|(_, count)| *count > 0)
         .map(|(scheme, count)| (scheme.to_owned(), count.into()))
         .collect();
     report.fact("data_schemes", data);
     report.names("scripts", &names(&|name| in_scheme(name, layout, "scripts")));
-    report.fact("entry_points", entry_points.map_or_else(|| json!({}), read_entry_points));
+    report.fact(
+        "entry_points",
+        entry_points.map_or_else(|| json!({}), read_entry_points),
+    );
 }
 
 /// The commands that an installer makes (`console_scripts`, `gui_scripts`), and how many entries other groups have.
@@ -215,7 +290,10 @@ fn read_entry_points(bytes: &[u8]) -> Value {
         {
             if group == "console_scripts" || group == "gui_scripts" {
                 let scripts = groups.entry(group.clone()).or_insert_with(|| json!({}));
-                if let Some(scripts) = scripts.as_object_mut().filter(|scripts| scripts.len() < LISTED_NAMES) {
+                if let Some(scripts) = scripts
+                    .as_object_mut()
+                    .filter(|scripts| scripts.len() < LISTED_NAMES)
+                {
                     scripts.insert(shown(name.trim()), shown(target.trim()).into());
                 }
             } else {
@@ -232,7 +310,10 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
-    const LAYOUT: Layout<'_> = Layout { dist_info: "p-1.dist-info", data: Some("p-1.data") };
+    const LAYOUT: Layout<'_> = Layout {
+        dist_info: "p-1.dist-info",
+        data: Some("p-1.data"),
+    };
 
     #[test]
     fn start_up_code() {
@@ -249,14 +330,27 @@ mod tests {
         ] {
             assert!(is_start_up(name, &LAYOUT), "{name}");
         }
-        for name in ["p/data.pth", "p/sitecustomize.py", "mysitecustomize.py", "sitecustomizer.py", "pth"] {
+        for name in [
+            "p/data.pth",
+            "p/sitecustomize.py",
+            "mysitecustomize.py",
+            "sitecustomizer.py",
+            "pth",
+        ] {
             assert!(!is_start_up(name, &LAYOUT), "{name}");
         }
     }
 
     #[test]
     fn libraries_and_folders() {
-        for name in ["a.so", "a/b.cpython-311.so", "x.libs/libz-1.so.1.2", "a.pyd", "a.DLL", "a/.dylibs/b.dylib"] {
+        for name in [
+            "a.so",
+            "a/b.cpython-311.so",
+            "x.libs/libz-1.so.1.2",
+            "a.pyd",
+            "a.DLL",
+            "a/.dylibs/b.dylib",
+        ] {
             assert!(is_native_library(name), "{name}");
         }
         assert!(!is_native_library("so"));
@@ -269,7 +363,10 @@ mod tests {
     #[test]
     fn entry_points() {
         let text = b"[console_scripts]\nx = a.b:main\n# y = no\n[plugins]\na = b\nc = d\n";
-        assert_eq!(read_entry_points(text), json!({"console_scripts": {"x": "a.b:main"}, "plugins": 2}));
+        assert_eq!(
+            read_entry_points(text),
+            json!({"console_scripts": {"x": "a.b:main"}, "plugins": 2})
+        );
         assert_eq!(read_entry_points(b"\xff\xfe garbage"), json!({}));
     }
 }

@@ -72,7 +72,13 @@ impl WheelFile {
         if tags.is_empty() {
             return Err("WHEEL has no Tag".to_owned());
         }
-        Ok(Self { minor, generator, root_is_purelib, tags, build })
+        Ok(Self {
+            minor,
+            generator,
+            root_is_purelib,
+            tags,
+            build,
+        })
     }
 
     /// Compares with the tags of a wheel's file name.
@@ -81,9 +87,18 @@ impl WheelFile {
             return TagAgreement::Equal;
         }
         let any = |tag: &str| tag.rsplit_once('-').map(|(rest, _)| format!("{rest}-any"));
-        let covered = named.iter().all(|tag| self.tags.contains(tag) || any(tag).is_some_and(|any| self.tags.contains(&any)));
-        let used = self.tags.iter().all(|tag| named.contains(tag) || named.iter().any(|name| any(name).as_ref() == Some(tag)));
-        if covered && used { TagAgreement::Narrowed } else { TagAgreement::Differ }
+        let covered = named
+            .iter()
+            .all(|tag| self.tags.contains(tag) || any(tag).is_some_and(|any| self.tags.contains(&any)));
+        let used = self
+            .tags
+            .iter()
+            .all(|tag| named.contains(tag) || named.iter().any(|name| any(name).as_ref() == Some(tag)));
+        if covered && used {
+            TagAgreement::Narrowed
+        } else {
+            TagAgreement::Differ
+        }
     }
 }
 
@@ -107,7 +122,10 @@ fn expand(tag: &str, into: &mut BTreeSet<String>) -> Result<(), String> {
     let [pythons, abis, platforms] = parts.as_slice() else {
         return Err(format!("{tag:?} is not a tag"));
     };
-    let count = pythons.len().saturating_mul(abis.len()).saturating_mul(platforms.len());
+    let count = pythons
+        .len()
+        .saturating_mul(abis.len())
+        .saturating_mul(platforms.len());
     if count.saturating_add(into.len()) > MAX_TAGS {
         return Err(format!("more than {MAX_TAGS} tags"));
     }
@@ -163,22 +181,50 @@ mod tests {
     fn expansion_is_bounded() {
         let many = vec!["a"; 2_000].join(".");
         let file = format!("Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {many}-{many}-{many}\n");
-        assert!(WheelFile::parse(file.as_bytes()).unwrap_err().contains("more than"));
+        assert!(
+            WheelFile::parse(file.as_bytes())
+                .unwrap_err()
+                .contains("more than")
+        );
     }
 
     #[test]
     fn agreement() {
-        let wheel = |names: &[&str]| WheelFile { minor: 0, generator: None, root_is_purelib: true, tags: tags(names), build: None };
+        let wheel = |names: &[&str]| WheelFile {
+            minor: 0,
+            generator: None,
+            root_is_purelib: true,
+            tags: tags(names),
+            build: None,
+        };
         let named = |name: &str| named_tags(name).unwrap().0;
         let any = wheel(&["py3-none-any"]);
         assert_eq!(any.agreement(&named("a-1-py3-none-any.whl")), TagAgreement::Equal);
-        assert_eq!(any.agreement(&named("a-1-py3-none-manylinux1_x86_64.whl")), TagAgreement::Narrowed);
-        assert_eq!(any.agreement(&named("a-1-py2.py3-none-any.whl")), TagAgreement::Differ);
-        assert_eq!(any.agreement(&named("a-1-cp311-cp311-linux_x86_64.whl")), TagAgreement::Differ);
+        assert_eq!(
+            any.agreement(&named("a-1-py3-none-manylinux1_x86_64.whl")),
+            TagAgreement::Narrowed
+        );
+        assert_eq!(
+            any.agreement(&named("a-1-py2.py3-none-any.whl")),
+            TagAgreement::Differ
+        );
+        assert_eq!(
+            any.agreement(&named("a-1-cp311-cp311-linux_x86_64.whl")),
+            TagAgreement::Differ
+        );
         let linux = wheel(&["cp311-cp311-linux_x86_64"]);
-        assert_eq!(linux.agreement(&named("a-1-cp311-cp311-any.whl")), TagAgreement::Differ);
-        assert_eq!(wheel(&["py2-none-any", "py3-none-any"]).agreement(&named("a-1-py2.py3-none-any.whl")), TagAgreement::Equal);
-        assert_eq!(wheel(&["py2-none-any", "py3-none-any"]).agreement(&named("a-1-py3-none-any.whl")), TagAgreement::Differ);
+        assert_eq!(
+            linux.agreement(&named("a-1-cp311-cp311-any.whl")),
+            TagAgreement::Differ
+        );
+        assert_eq!(
+            wheel(&["py2-none-any", "py3-none-any"]).agreement(&named("a-1-py2.py3-none-any.whl")),
+            TagAgreement::Equal
+        );
+        assert_eq!(
+            wheel(&["py2-none-any", "py3-none-any"]).agreement(&named("a-1-py3-none-any.whl")),
+            TagAgreement::Differ
+        );
         assert_eq!(named_tags("a-1-7-py3-none-any.whl").unwrap().1, Some("7"));
     }
 }

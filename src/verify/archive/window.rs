@@ -22,7 +22,13 @@ pub(super) struct Window<'f> {
 impl<'f> Window<'f> {
     /// Over a file of `total` bytes.
     pub(super) fn new(file: &'f File, total: u64) -> Self {
-        Self { file, total, buffer: Vec::new(), start: 0, filled: 0 }
+        Self {
+            file,
+            total,
+            buffer: Vec::new(),
+            start: 0,
+            filled: 0,
+        }
     }
 
     /// The file's length in bytes.
@@ -32,7 +38,10 @@ impl<'f> Window<'f> {
 
     /// The bytes from `offset`; `UnexpectedEof` when the file has fewer.
     pub(super) fn bytes(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
-        let from = match offset.checked_sub(self.start).and_then(|from| usize::try_from(from).ok()) {
+        let from = match offset
+            .checked_sub(self.start)
+            .and_then(|from| usize::try_from(from).ok())
+        {
             Some(from) if from <= self.filled && length <= self.filled - from => from,
             _ => {
                 self.load(offset, length)?;
@@ -75,7 +84,12 @@ pub(super) struct Front<'f> {
 
 impl<'f> Front<'f> {
     pub(super) fn new(file: &'f File, total: u64) -> Self {
-        Self { file, at: 0, total, failed: None }
+        Self {
+            file,
+            at: 0,
+            total,
+            failed: None,
+        }
     }
 
     /// Whether, and how, reading the file itself failed.
@@ -111,22 +125,45 @@ mod tests {
 
     #[test]
     fn slices_are_the_files_bytes_wherever_they_start() {
-        let data: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
+        let data: Vec<u8> = (0..3_000_000_u32)
+            .map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1])
+            .collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&data).unwrap();
         let mut window = Window::new(&file, data.len() as u64);
-        for (offset, length) in [(0, 10), (5, 1), (1_048_570, 20), (2_999_999, 1), (10, 2_500_000), (0, 0), (7, 7)] {
+        for (offset, length) in [
+            (0, 10),
+            (5, 1),
+            (1_048_570, 20),
+            (2_999_999, 1),
+            (10, 2_500_000),
+            (0, 0),
+            (7, 7),
+        ] {
             let at = usize::try_from(offset).unwrap();
-            assert_eq!(window.bytes(offset, length).unwrap(), &data[at..at + length], "{offset}+{length}");
+            assert_eq!(
+                window.bytes(offset, length).unwrap(),
+                &data[at..at + length],
+                "{offset}+{length}"
+            );
         }
-        assert_eq!(window.bytes(2_999_999, 2).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(window.bytes(u64::MAX, 1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            window.bytes(2_999_999, 2).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
+        assert_eq!(
+            window.bytes(u64::MAX, 1).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 
     #[test]
     fn a_file_shorter_than_it_was_is_an_error() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(10).unwrap();
-        assert_eq!(Window::new(&file, 20).bytes(0, 15).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(
+            Window::new(&file, 20).bytes(0, 15).unwrap_err().kind(),
+            io::ErrorKind::UnexpectedEof
+        );
     }
 }
