@@ -282,6 +282,7 @@ fn with_deps_without_uv_says_how_to_get_it() {
         .env_remove("UV")
         .env("CHIRON_UPSTREAM__0__URL", "http://127.0.0.1:9/simple/"));
     explains(&output, 2, &["uv", "pip install uv", "--lock"]);
+    assert!(!dir.path().join("chiron-data").exists());
 }
 
 #[test]

@@ -200,9 +200,11 @@ impl DaemonFile {
         data_dir.join("daemon.json")
     }
 
-    /// What the daemon that holds the folder wrote; `None` when there is none to read.
-    pub fn read(data_dir: &Path) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(Self::path(data_dir)).ok()?).ok()
+    /// What the daemon that runs on the folder wrote; `None` when there is none, or it was killed and left its note.
+    pub fn of_running(data_dir: &Path) -> Option<Self> {
+        let daemon: Self = serde_json::from_slice(&std::fs::read(Self::path(data_dir)).ok()?).ok()?;
+        let pid = rustix::process::Pid::from_raw(daemon.pid.cast_signed())?;
+        rustix::process::test_kill_process(pid).is_ok().then_some(daemon)
     }
 
     /// Writes it whole or not at all.
@@ -221,7 +223,7 @@ pub fn app_failure(error: AppError, data_dir: &Path) -> Failure {
     match error {
         AppError::Locked { path } => {
             let failure = Failure::usage(format_args!("another process holds the data folder {}", path.display()));
-            match DaemonFile::read(data_dir) {
+            match DaemonFile::of_running(data_dir) {
                 Some(daemon) => failure.next(format_args!(
                     "it is the daemon with process id {}: add --server {} to ask it",
                     daemon.pid, daemon.address
@@ -264,7 +266,7 @@ mod tests {
         assert_eq!(without.status, ExitStatus::Usage);
         assert!(without.next.unwrap().contains("--server http://"));
 
-        DaemonFile { address: "http://127.0.0.1:4711".to_owned(), pid: 12 }.write(folder.path()).unwrap();
+        DaemonFile { address: "http://127.0.0.1:4711".to_owned(), pid: std::process::id() }.write(folder.path()).unwrap();
         let with = app_failure(locked(), folder.path());
         assert!(with.next.unwrap().contains("--server http://127.0.0.1:4711"));
     }

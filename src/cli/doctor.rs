@@ -191,10 +191,7 @@ async fn store(context: &Context, config: &Config, address: &mut Option<String>)
         if !is_initialised(&config.storage.path) {
             return Vec::new();
         }
-        if let Some(daemon) = DaemonFile::read(&config.storage.path)
-            && rustix::process::Pid::from_raw(daemon.pid.cast_signed())
-                .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
-        {
+        if let Some(daemon) = DaemonFile::of_running(&config.storage.path) {
             *address = Some(daemon.address.clone());
             global.server = Some(daemon.address);
         }

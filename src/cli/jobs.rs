@@ -94,7 +94,7 @@ fn row(job: &JobView) -> [String; 5] {
         job.id.to_string(),
         job.kind.clone(),
         state_name(job.state).to_owned(),
-        job.created_at.to_string(),
+        job.created_at.strftime("%F %T").to_string(),
         format!("{}/{} files, {}", progress.files_done, progress.files_total, bytes(progress.bytes_done)),
     ]
 }

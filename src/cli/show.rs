@@ -123,9 +123,20 @@ pub fn print_checks(out: Output, verdict: &Value) {
     for check in checks {
         let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
         out.line(format_args!("  {:<12} {:<7} {}", text("check"), text("outcome"), text("summary")));
-        for (fact, value) in check["facts"].as_object().into_iter().flatten() {
+        for (fact, value) in check["facts"].as_object().into_iter().flatten().filter(|(_, value)| says_something(value)) {
             out.line(format_args!("    {fact} = {}", short(value)));
         }
+    }
+}
+
+/// False for nothing, none and not found: a person looks for what is there. The document has all.
+fn says_something(fact: &Value) -> bool {
+    match fact {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => map.get("count").map_or(!map.is_empty(), |count| *count != 0),
+        Value::Number(number) => number.as_u64() != Some(0),
+        Value::Bool(_) | Value::String(_) => true,
     }
 }
 
@@ -143,6 +154,16 @@ fn short(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_found_is_not_shown() {
+        for nothing in [json!(null), json!([]), json!({}), json!(0), json!({"count": 0, "first": []})] {
+            assert!(!says_something(&nothing), "{nothing}");
+        }
+        for something in [json!(false), json!(""), json!(1), json!({"count": 1, "first": ["a"]})] {
+            assert!(says_something(&something), "{something}");
+        }
+    }
 
     #[test]
     fn long_facts_are_cut_between_characters() {

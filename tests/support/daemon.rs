@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::raw::{self, Answer};
 
 /// How long a daemon may take to listen, and to end after a signal.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The binary that cargo has built for these tests.
 pub const CHIRON: &str = env!("CARGO_BIN_EXE_chiron");
@@ -203,23 +203,19 @@ impl Daemon {
         let mut running = Running { child, base: String::new(), stdout, readers: vec![out, err] };
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match hear.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    if let Some(base) = line.strip_prefix("listening on ") {
-                        running.base = base.trim().to_owned();
-                        self.running = Some(running);
-                        return Ok(());
-                    }
+            let Ok(line) = hear.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
+                let _ = running.child.kill();
+                let status = running.child.wait().unwrap().code().unwrap_or(-1);
+                for reader in running.readers {
+                    reader.join().unwrap();
                 }
-                Err(_) => {
-                    let _ = running.child.kill();
-                    let status = running.child.wait().unwrap().code().unwrap_or(-1);
-                    for reader in running.readers {
-                        reader.join().unwrap();
-                    }
-                    let stdout = running.stdout.lock().unwrap().clone();
-                    return Err(Output { status, stdout, stderr: self.stderr() });
-                }
+                let stdout = running.stdout.lock().unwrap().clone();
+                return Err(Output { status, stdout, stderr: self.stderr() });
+            };
+            if let Some(base) = line.strip_prefix("listening on ") {
+                base.trim().clone_into(&mut running.base);
+                self.running = Some(running);
+                return Ok(());
             }
         }
     }

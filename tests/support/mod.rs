@@ -3,7 +3,7 @@
 //! A test that uses both a [`daemon::Daemon`] and an [`upstream::FakeUpstream`] runs on
 //! `#[tokio::test(flavor = "multi_thread")]`: the daemon's helpers block the test's own thread while
 //! the fake upstream answers on another.
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod clients;
 pub mod daemon;

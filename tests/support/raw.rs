@@ -1,6 +1,7 @@
 //! HTTP/1.1 without a library between the test and the wire: reason phrases, header spelling and bytes as sent.
 
-use std::io::{Read, Write};
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ pub const UV_ACCEPT: &str =
 pub const POETRY_ACCEPT: &str = "application/vnd.pypi.simple.v1+json, */*;q=0.1";
 
 /// Longest wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An answer as it came.
 #[derive(Clone, Debug)]
@@ -68,10 +69,10 @@ pub fn request(addr: &str, method: &str, path: &str, headers: &[(&str, &str)], b
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     if !body.is_empty() || matches!(method, "POST" | "PUT") {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).unwrap();

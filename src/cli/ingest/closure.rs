@@ -30,15 +30,15 @@ pub struct Wanted<'a> {
 
 /// Resolves for every Python and platform; a release once, with the hashes of all its files.
 pub async fn resolve(
+    uv: &[String],
     sources: &Sources,
     requirement_files: &[PathBuf],
     wanted: &Wanted<'_>,
 ) -> Result<Vec<IngestItem>, Failure> {
-    let uv = find_uv().await?;
     let mut resolutions = Vec::new();
     for target in targets(wanted.pythons, wanted.platforms) {
         note(format_args!("resolving with uv{}", target.describe()));
-        resolutions.push(compile(&uv, sources, requirement_files, &wanted.index, &target).await?);
+        resolutions.push(compile(uv, sources, requirement_files, &wanted.index, &target).await?);
     }
     Ok(merge(&resolutions))
 }
@@ -108,7 +108,7 @@ fn uv_platform(tag: &str) -> Option<String> {
 }
 
 /// uv as it can be called here: `$UV`, `uv` on the path, or Python's module.
-async fn find_uv() -> Result<Vec<String>, Failure> {
+pub async fn find_uv() -> Result<Vec<String>, Failure> {
     let mut candidates: Vec<Vec<String>> = Vec::new();
     if let Ok(named) = std::env::var("UV")
         && !named.is_empty()

@@ -58,14 +58,16 @@ pub async fn run(context: &Context, args: IngestArgs) -> Result<ExitStatus, Fail
         return Err(Failure::usage("--with-deps resolves specs and requirements, and there are none")
             .next("name a project (chiron ingest flask --with-deps) or a requirements file (-r)"));
     }
+    // Before a data folder is made for nothing.
+    let uv = if args.with_deps { Some(closure::find_uv().await?) } else { None };
     // A dry run promises to change nothing, and making a data folder is a change.
     let open = if context.global.dry_run { Open::OrScratch } else { Open::OrCreate };
     context
         .with_client(open, async |client| {
-            if args.with_deps {
+            if let Some(uv) = &uv {
                 let index = context.resolver_index(client).await?;
                 let wanted = closure::Wanted { pythons: &args.python, platforms: &args.platform, index };
-                let pins = closure::resolve(&sources, &args.requirements, &wanted).await?;
+                let pins = closure::resolve(uv, &sources, &args.requirements, &wanted).await?;
                 note(format_args!("uv resolved {}", count(pins.len() as u64, "release", "releases")));
                 sources.items = pins;
             }
