@@ -8,25 +8,56 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::catalog::{FileRow, FileState, ProjectSnapshot};
 use crate::package::simple::{CoreMetadata, IndexFile, IndexPage};
-use crate::package::{DistributionFilename, PageFile, ProjectName, ProjectPage, Status};
+use crate::package::{
+    DistributionFilename, FilenameError, PageFile, ProjectName, ProjectPage, SkippedEntry, Status,
+};
 
 /// What must be escaped in one segment of a URL's path: `+` too, since some clients read it as a space.
-const SEGMENT: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'+').add(b'/').add(b'<').add(b'>').add(b'?')
-        .add(b'[').add(b'\\').add(b']').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}');
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'+')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// A file that upstream lists and that could be brought in: its name parses, it belongs to the project
 /// and its SHA-256 is published.
 #[derive(Debug, Clone)]
 pub struct Candidate {
-    pub name: DistributionFilename,
+    /// As published.
     pub sha256: Digest,
+    /// Upstream's entry.
     pub file: PageFile,
+}
+
+impl Candidate {
+    /// Whether it is a wheel.
+    pub fn is_wheel(&self) -> bool {
+        self.file.filename.ends_with(".whl")
+    }
+
+    /// Its name, parsed: once for the few that are asked for, not for the thousands that are listed.
+    pub fn name(&self, project: &ProjectName) -> Result<DistributionFilename, FilenameError> {
+        DistributionFilename::parse_for(&self.file.filename, project)
+    }
 }
 
 /// What one upstream lists of a project, sorted out once.
 #[derive(Debug)]
 pub struct Candidates {
+    project: ProjectName,
     files: Vec<Candidate>,
     by_sha256: HashMap<Digest, Vec<usize>>,
     /// Entries left out, with the reason, for `explain`.
@@ -36,19 +67,13 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// Sorts an upstream page; files over `max_bytes` cannot pass the gate and are left out.
+    /// Sorts an upstream page, whose entries were parsed when it came in; files over `max_bytes` cannot
+    /// pass the gate and are left out.
     pub fn new(page: ProjectPage, max_bytes: u64) -> Self {
         let mut files: Vec<Candidate> = Vec::with_capacity(page.files.len());
         let mut by_sha256: HashMap<Digest, Vec<usize>> = HashMap::with_capacity(page.files.len());
         let mut skipped: Vec<_> = page.skipped.into_iter().map(|s| (s.what, s.why)).collect();
         for file in page.files {
-            let name = match DistributionFilename::parse_for(&file.filename, &page.name) {
-                Ok(name) => name,
-                Err(why) => {
-                    skipped.push((file.filename, why.to_string()));
-                    continue;
-                }
-            };
             let Some(sha256) = file.sha256() else {
                 skipped.push((file.filename, "upstream publishes no SHA-256 for it".to_owned()));
                 continue;
@@ -61,9 +86,43 @@ impl Candidates {
                 continue;
             }
             by_sha256.entry(sha256).or_default().push(files.len());
-            files.push(Candidate { name, sha256, file });
+            files.push(Candidate { sha256, file });
         }
-        Self { files, by_sha256, skipped, status: page.status, status_reason: page.status_reason }
+        Self {
+            project: page.name,
+            files,
+            by_sha256,
+            skipped,
+            status: page.status,
+            status_reason: page.status_reason,
+        }
+    }
+
+    /// The page again, to be kept: what was left out stays out.
+    pub fn to_page(&self) -> ProjectPage {
+        ProjectPage {
+            name: self.project.clone(),
+            files: self
+                .files
+                .iter()
+                .map(|candidate| candidate.file.clone())
+                .collect(),
+            status: self.status,
+            status_reason: self.status_reason.clone(),
+            skipped: self
+                .skipped
+                .iter()
+                .map(|(what, why)| SkippedEntry {
+                    what: what.clone(),
+                    why: why.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// Whose files these are.
+    pub fn project(&self) -> &ProjectName {
+        &self.project
     }
 
     /// All of them, in upstream's order.
@@ -82,12 +141,17 @@ impl Candidates {
 
     /// The candidates with this name.
     pub fn named(&self, filename: &str) -> impl Iterator<Item = &Candidate> {
-        self.files.iter().filter(move |candidate| candidate.file.filename == filename)
+        self.files
+            .iter()
+            .filter(move |candidate| candidate.file.filename == filename)
     }
 
     /// Why an entry of upstream's page is not listed here.
     pub fn why_skipped(&self, filename: &str) -> Option<&str> {
-        self.skipped.iter().find(|(what, _)| what == filename).map(|(_, why)| why.as_str())
+        self.skipped
+            .iter()
+            .find(|(what, _)| what == filename)
+            .map(|(_, why)| why.as_str())
     }
 
     /// How many entries were left out.
@@ -124,9 +188,7 @@ pub fn assemble(
     let listed = known.is_some_and(|k| k.listed);
     for candidate in candidates.iter().flat_map(|c| c.files()) {
         let name = candidate.file.filename.as_str();
-        if !settled.contains(&(name, candidate.sha256))
-            && !taken.contains(name)
-            && !denied(&candidate.sha256)
+        if !settled.contains(&(name, candidate.sha256)) && !taken.contains(name) && !denied(&candidate.sha256)
         {
             files.push(offered(candidate, root));
         }
@@ -134,8 +196,8 @@ pub fn assemble(
     if files.is_empty() && !listed && candidates.is_none() {
         return None;
     }
-    let (mut status, mut reason) = known
-        .map_or((Status::default(), None), |k| (k.status, k.status_reason.clone()));
+    let (mut status, mut reason) =
+        known.map_or((Status::default(), None), |k| (k.status, k.status_reason.clone()));
     if status == Status::default() {
         if let Some(c) = candidates {
             status = c.status;
@@ -152,7 +214,9 @@ fn admitted(row: &FileRow, root: &str) -> IndexFile {
         url: file_url(root, &judged.sha256, &judged.filename),
         sha256: judged.sha256,
         requires_python: judged.requires_python.clone(),
-        core_metadata: judged.core_metadata.map_or(CoreMetadata::None, CoreMetadata::Sha256),
+        core_metadata: judged
+            .core_metadata
+            .map_or(CoreMetadata::None, CoreMetadata::Sha256),
         size: Some(judged.size),
         upload_time: judged.upload_time.clone(),
         yanked: row.yanked.as_ref().map(|y| crate::package::Yank::new(&y.reason)),
@@ -166,7 +230,7 @@ fn offered(candidate: &Candidate, root: &str) -> IndexFile {
     // stated where upstream states it: an installer refuses metadata that does not match.
     let core_metadata = match file.core_metadata {
         CoreMetadata::Sha256(digest) => CoreMetadata::Sha256(digest),
-        _ if candidate.name.wheel().is_some() => CoreMetadata::Available,
+        _ if candidate.is_wheel() => CoreMetadata::Available,
         _ => CoreMetadata::None,
     };
     IndexFile {

@@ -100,7 +100,8 @@ impl Gate {
         file: &PageFile,
     ) -> Result<FileRow, IngestError> {
         let staged = self.fetch(upstream, file).await?;
-        self.judge(staged, name, &Claims::of_page(file, upstream.name())).await
+        self.judge(staged, name, &Claims::of_page(file, upstream.name()))
+            .await
     }
 
     /// Judges bytes that are staged: the part of the path that no source can go around.
@@ -127,8 +128,7 @@ impl Gate {
                     self.blobs.seal(staged).await?;
                 }
             }
-            let judgment =
-                judgment(name, claims, &measured, verdict, &evidence, core_metadata.clone());
+            let judgment = judgment(name, claims, &measured, verdict, &evidence, core_metadata.clone());
             let timer = self.metrics.commit_timer();
             let committed = self.catalog.commit_judgment(judgment, Timestamp::now()).await;
             drop(timer);
@@ -172,7 +172,9 @@ impl Gate {
         name: &DistributionFilename,
         claims: &Claims,
     ) -> Result<(Vec<(Digest, Evidence)>, Option<Bytes>), IngestError> {
-        let lost = || IngestError::Checks { filename: name.raw().to_owned() };
+        let lost = || IngestError::Checks {
+            filename: name.raw().to_owned(),
+        };
         let measured = staged.measured().clone();
         let mut published = Published {
             hashes: claims.hashes.clone(),
@@ -180,7 +182,9 @@ impl Gate {
             core_metadata: claims.core_metadata.into_iter().collect(),
             by: claims.origin.to_string(),
         };
-        published.core_metadata.extend(self.catalog.seen(measured.sha256).await?);
+        published
+            .core_metadata
+            .extend(self.catalog.seen(measured.sha256).await?);
         let file = staged.read_handle()?;
         let (name, limits, metrics) = (name.clone(), self.limits.clone(), self.metrics.clone());
         let _queued = self.metrics.enqueue(Queue::Gate);
@@ -189,7 +193,15 @@ impl Gate {
         tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
             let timer = |check: CheckName| metrics.check_timer(check.as_str());
-            let found = examine(&file, &measured, &name, &published, &limits, Timestamp::now(), timer);
+            let found = examine(
+                &file,
+                &measured,
+                &name,
+                &published,
+                &limits,
+                Timestamp::now(),
+                timer,
+            );
             let evidence = found
                 .evidence
                 .into_iter()
@@ -247,7 +259,9 @@ fn judgment(
 ) -> Judgment {
     let from_wheel = || {
         let bytes = core_metadata.as_deref()?;
-        crate::package::metadata::CoreMetadata::parse(bytes).ok()?.requires_python
+        crate::package::metadata::CoreMetadata::parse(bytes)
+            .ok()?
+            .requires_python
     };
     Judgment {
         project: name.project().clone(),
@@ -256,7 +270,10 @@ fn judgment(
         origin: claims.origin.clone(),
         requires_python: claims.requires_python.clone().or_else(from_wheel),
         upload_time: claims.upload_time.clone(),
-        yanked: claims.yanked.as_ref().map(|y| y.reason.clone().unwrap_or_default()),
+        yanked: claims
+            .yanked
+            .as_ref()
+            .map(|y| y.reason.clone().unwrap_or_default()),
         core_metadata,
         evidence: evidence.iter().map(|(_, e)| Bytes::from(e.to_bytes())).collect(),
     }

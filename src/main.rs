@@ -18,7 +18,9 @@ const BLOCKING_THREADS: usize = 48;
 
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(report_panic));
-    std::panic::catch_unwind(run).unwrap_or(ExitStatus::Internal).into()
+    std::panic::catch_unwind(run)
+        .unwrap_or(ExitStatus::Internal)
+        .into()
 }
 
 fn run() -> ExitStatus {
@@ -27,14 +29,24 @@ fn run() -> ExitStatus {
         Err(answer) => {
             // Help and version are answers; everything else is a usage error.
             let _ = answer.print();
-            return if answer.use_stderr() { ExitStatus::Usage } else { ExitStatus::Done };
+            return if answer.use_stderr() {
+                ExitStatus::Usage
+            } else {
+                ExitStatus::Done
+            };
         }
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    match runtime.enable_all().max_blocking_threads(BLOCKING_THREADS).build() {
+    match runtime
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+    {
         Ok(runtime) => runtime.block_on(cli::run(cli)),
         Err(error) => {
-            cli::output::note(format_args!("error: cannot start threads: {error}\n next: check the limits of this user (ulimit -a)"));
+            cli::output::note(format_args!(
+                "error: cannot start threads: {error}\n next: check the limits of this user (ulimit -a)"
+            ));
             ExitStatus::Internal
         }
     }
@@ -43,7 +55,10 @@ fn run() -> ExitStatus {
 /// A bug in Chiron: where, and what to do; a stack trace only for whoever asks for one.
 fn report_panic(info: &std::panic::PanicHookInfo<'_>) {
     let what = info.payload_as_str().unwrap_or("no message");
-    let place = info.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+    let place = info
+        .location()
+        .map(|place| format!(" at {}:{}", place.file(), place.line()))
+        .unwrap_or_default();
     let mut stderr = std::io::stderr().lock();
     let _ = writeln!(
         stderr,

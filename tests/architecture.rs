@@ -13,21 +13,82 @@ const MAX_LINES: usize = 500;
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &[]),
     ("lib", &[]),
-    ("cli", &["api", "app", "config", "http", "package", "policy", "telemetry", "upstream", "verify"]),
+    (
+        "cli",
+        &[
+            "api",
+            "app",
+            "config",
+            "http",
+            "package",
+            "policy",
+            "telemetry",
+            "upstream",
+            "verify",
+        ],
+    ),
     (
         "app",
         &[
-            "api", "catalog", "config", "http", "index", "ingest", "jobs", "mirror", "package", "policy",
-            "telemetry", "upstream", "verify",
+            "api",
+            "catalog",
+            "config",
+            "http",
+            "index",
+            "ingest",
+            "jobs",
+            "mirror",
+            "package",
+            "policy",
+            "telemetry",
+            "upstream",
+            "verify",
         ],
     ),
     (
         "http",
-        &["api", "catalog", "index", "ingest", "jobs", "mirror", "package", "policy", "telemetry", "upstream"],
+        &[
+            "api",
+            "catalog",
+            "index",
+            "ingest",
+            "jobs",
+            "mirror",
+            "package",
+            "policy",
+            "telemetry",
+            "upstream",
+        ],
     ),
-    ("jobs", &["api", "catalog", "index", "ingest", "mirror", "package", "telemetry", "upstream"]),
-    ("mirror", &["catalog", "config", "index", "ingest", "package", "telemetry", "upstream"]),
-    ("ingest", &["catalog", "package", "policy", "telemetry", "upstream", "verify"]),
+    (
+        "jobs",
+        &[
+            "api",
+            "catalog",
+            "index",
+            "ingest",
+            "mirror",
+            "package",
+            "telemetry",
+            "upstream",
+        ],
+    ),
+    (
+        "mirror",
+        &[
+            "catalog",
+            "config",
+            "index",
+            "ingest",
+            "package",
+            "telemetry",
+            "upstream",
+        ],
+    ),
+    (
+        "ingest",
+        &["catalog", "package", "policy", "telemetry", "upstream", "verify"],
+    ),
     ("index", &["catalog", "package"]),
     ("catalog", &["package", "policy", "verify"]),
     ("policy", &["verify"]),
@@ -52,7 +113,10 @@ const OF_THE_STORE: &[(&str, &[&str])] = &[
     ("http", &["*"]),
     ("jobs", &["*"]),
     ("mirror", &["BlobError", "Digest"]),
-    ("ingest", &["BlobError", "BlobStore", "Digest", "Measured", "StagedBlob"]),
+    (
+        "ingest",
+        &["BlobError", "BlobStore", "Digest", "Measured", "StagedBlob"],
+    ),
     ("index", &["Digest"]),
     ("catalog", &["*"]),
     ("policy", &["Digest", "digest"]),
@@ -90,12 +154,15 @@ fn files_under(dir: &Path) -> Vec<PathBuf> {
 fn rust_files(folder: &str) -> Vec<(PathBuf, String)> {
     let files = files_under(&root().join(folder)).into_iter();
     let rust = files.filter(|path| path.extension().is_some_and(|e| e == "rs"));
-    rust.map(|path| (path.clone(), fs::read_to_string(&path).unwrap())).collect()
+    rust.map(|path| (path.clone(), fs::read_to_string(&path).unwrap()))
+        .collect()
 }
 
 /// The source without its comments, so that a doc link is no import.
 fn code(text: &str) -> String {
-    let lines = text.lines().map(|line| line.find("//").map_or(line, |at| &line[..at]));
+    let lines = text
+        .lines()
+        .map(|line| line.find("//").map_or(line, |at| &line[..at]));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -132,7 +199,9 @@ fn names_after(code: &str, prefix: &str) -> BTreeSet<String> {
 }
 
 fn identifier(text: &str) -> String {
-    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 /// The top module that a file of `src/` belongs to.
@@ -149,7 +218,9 @@ fn modules_import_only_what_the_map_allows() {
     let mut imports = 0;
     for (path, text) in rust_files("src") {
         let module = module_of(&path);
-        let allowed = may.get(module.as_str()).unwrap_or_else(|| panic!("{module} is not on the map"));
+        let allowed = may
+            .get(module.as_str())
+            .unwrap_or_else(|| panic!("{module} is not on the map"));
         let code = code(&text);
         for name in names_after(&code, "crate") {
             imports += 1;
@@ -165,13 +236,19 @@ fn modules_import_only_what_the_map_allows() {
             }
         }
     }
-    assert!(imports > 100, "only {imports} imports were found: the reader is broken");
+    assert!(
+        imports > 100,
+        "only {imports} imports were found: the reader is broken"
+    );
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn the_map_has_every_module_and_no_circle() {
-    let there: BTreeSet<String> = rust_files("src").iter().map(|(path, _)| module_of(path)).collect();
+    let there: BTreeSet<String> = rust_files("src")
+        .iter()
+        .map(|(path, _)| module_of(path))
+        .collect();
     let mapped: BTreeSet<String> = MAY_IMPORT.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(there, mapped);
     // Taking away what imports nothing that is left must take away everything.
@@ -182,7 +259,11 @@ fn the_map_has_every_module_and_no_circle() {
             .filter(|(_, of)| of.iter().all(|name| !left.contains_key(name)))
             .map(|(name, _)| *name)
             .collect();
-        assert!(!free.is_empty(), "these import each other in a circle: {:?}", left.keys());
+        assert!(
+            !free.is_empty(),
+            "these import each other in a circle: {:?}",
+            left.keys()
+        );
         left.retain(|name, _| !free.contains(name));
     }
 }
@@ -205,23 +286,35 @@ fn each_module_takes_of_the_store_only_what_it_may() {
 
 #[test]
 fn the_members_know_neither_each_other_nor_the_root() {
-    for (folder, strangers) in [("storage", ["chiron_tuf", "chiron"]), ("tuf-repo", ["chiron_storage", "chiron"])] {
+    for (folder, strangers) in [
+        ("storage", ["chiron_tuf", "chiron"]),
+        ("tuf-repo", ["chiron_storage", "chiron"]),
+    ] {
         for (path, text) in rust_files(folder) {
             for stranger in strangers {
                 let names = names_after(&code(&text), stranger);
-                assert!(names.is_empty(), "{} imports {stranger}: {names:?}", path.display());
+                assert!(
+                    names.is_empty(),
+                    "{} imports {stranger}: {names:?}",
+                    path.display()
+                );
             }
         }
         let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
-        assert!(!manifest.contains("path = "), "{folder} depends on another package of this workspace");
+        assert!(
+            !manifest.contains("path = "),
+            "{folder} depends on another package of this workspace"
+        );
     }
 }
 
 #[test]
 fn one_file_names_the_database() {
     let files = ["src", "storage", "tuf-repo"].into_iter().flat_map(rust_files);
-    let naming: Vec<PathBuf> =
-        files.filter(|(_, text)| text.contains("rocksdb")).map(|(path, _)| path).collect();
+    let naming: Vec<PathBuf> = files
+        .filter(|(_, text)| text.contains("rocksdb"))
+        .map(|(path, _)| path)
+        .collect();
     assert_eq!(naming, [root().join("storage/src/db.rs")]);
 }
 
@@ -234,7 +327,11 @@ fn files_are_short_and_there_is_no_drawer() {
             long.push(format!("{}: {lines} lines", path.display()));
         }
         let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-        assert!(!["utils", "util", "helpers", "misc", "common"].contains(&stem.as_str()), "{}", path.display());
+        assert!(
+            !["utils", "util", "helpers", "misc", "common"].contains(&stem.as_str()),
+            "{}",
+            path.display()
+        );
         assert!(!code(&text).contains("mod utils"), "{}", path.display());
     }
     assert!(long.is_empty(), "over {MAX_LINES} lines:\n{}", long.join("\n"));
@@ -244,10 +341,19 @@ fn files_are_short_and_there_is_no_drawer() {
 fn hosts_pip_knows() -> Vec<String> {
     let code = "from pip._internal.models.index import PyPI, TestPyPI\n\
                 print(*{h for i in (PyPI, TestPyPI) for h in (i.netloc, i.file_storage_domain)})";
-    let asked = Command::new("python3").args(["-c", code]).stdin(Stdio::null()).output();
-    let Ok(output) = asked.map(|output| (output.status.success(), output.stdout)) else { return Vec::new() };
+    let asked = Command::new("python3")
+        .args(["-c", code])
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = asked.map(|output| (output.status.success(), output.stdout)) else {
+        return Vec::new();
+    };
     match output {
-        (true, said) => String::from_utf8(said).unwrap().split_whitespace().map(str::to_owned).collect(),
+        (true, said) => String::from_utf8(said)
+            .unwrap()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
         (false, _) => Vec::new(),
     }
 }
@@ -256,15 +362,23 @@ fn hosts_pip_knows() -> Vec<String> {
 fn no_registry_is_written_anywhere() {
     let hosts = hosts_pip_knows();
     if hosts.is_empty() {
-        assert!(std::env::var("CHIRON_TESTS_REQUIRE").is_err(), "python3 has no pip to ask");
+        assert!(
+            std::env::var("CHIRON_TESTS_REQUIRE").is_err(),
+            "python3 has no pip to ask"
+        );
         eprintln!("LEFT OUT: python3 has no pip to ask which hosts must not be written");
         return;
     }
-    assert!(hosts.len() >= 2 && hosts.iter().all(|host| host.contains('.')), "{hosts:?}");
+    assert!(
+        hosts.len() >= 2 && hosts.iter().all(|host| host.contains('.')),
+        "{hosts:?}"
+    );
     let mut wrong = Vec::new();
     let mut read = 0;
     for path in files_under(root()) {
-        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
         read += 1;
         for (n, line) in text.lines().enumerate() {
             if hosts.iter().any(|host| line.contains(host)) {
@@ -273,5 +387,9 @@ fn no_registry_is_written_anywhere() {
         }
     }
     assert!(read > 100, "only {read} files were read");
-    assert!(wrong.is_empty(), "a registry's address is written in\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "a registry's address is written in\n{}",
+        wrong.join("\n")
+    );
 }

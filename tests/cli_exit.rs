@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use support::daemon::{Daemon, DaemonOptions, Output, cli, command, run};
-use support::upstream::{Fault, FakeUpstream};
+use support::upstream::{FakeUpstream, Fault};
 use support::wheels::{lying_wheel, pin, wheel};
 
 /// Every failure says what happened and what to do, and never shows a stack trace.
@@ -31,7 +31,9 @@ fn config_with(dir: &Path, text: &str) -> String {
 /// All verbs, found in the help itself, so that a new one cannot be forgotten.
 fn verbs(dir: &Path, of: &[&str]) -> Vec<String> {
     let help = cli(dir, &[of, &["--help"]].concat()).expect(0).stdout;
-    let Some((_, commands)) = help.split_once("Commands:\n") else { return Vec::new() };
+    let Some((_, commands)) = help.split_once("Commands:\n") else {
+        return Vec::new();
+    };
     commands
         .lines()
         .take_while(|line| !line.trim().is_empty())
@@ -47,18 +49,45 @@ fn every_verb_has_an_example_in_its_help() {
     let dir = tempfile::tempdir().unwrap();
     let top = verbs(dir.path(), &[]);
     let promised = [
-        "init", "serve", "ingest", "verify", "show", "explain", "yank", "unyank", "revoke", "restore", "log", "jobs",
-        "status", "doctor", "scrub", "gc", "rebuild-catalog", "config", "policy", "completions",
+        "init",
+        "serve",
+        "ingest",
+        "verify",
+        "show",
+        "explain",
+        "yank",
+        "unyank",
+        "revoke",
+        "restore",
+        "log",
+        "jobs",
+        "status",
+        "doctor",
+        "scrub",
+        "gc",
+        "rebuild-catalog",
+        "config",
+        "policy",
+        "completions",
     ];
     for verb in promised {
-        assert!(top.iter().any(|known| known == verb), "{verb} is missing in {top:?}");
+        assert!(
+            top.iter().any(|known| known == verb),
+            "{verb} is missing in {top:?}"
+        );
     }
     for verb in &top {
         let help = cli(dir.path(), &[verb, "--help"]).expect(0).stdout;
-        assert!(help.contains(&format!("chiron {verb}")) && help.contains("Example"), "{verb}:\n{help}");
+        assert!(
+            help.contains(&format!("chiron {verb}")) && help.contains("Example"),
+            "{verb}:\n{help}"
+        );
         for below in verbs(dir.path(), &[verb]) {
             let help = cli(dir.path(), &[verb, &below, "--help"]).expect(0).stdout;
-            assert!(help.contains("Example") && help.contains("chiron "), "{verb} {below}:\n{help}");
+            assert!(
+                help.contains("Example") && help.contains("chiron "),
+                "{verb} {below}:\n{help}"
+            );
         }
     }
 }
@@ -87,7 +116,10 @@ fn usage_errors_exit_2() {
         assert_eq!(output.status, 2, "{case:?}\n{output}");
         assert!(!output.stderr.trim().is_empty(), "{case:?} says nothing");
     }
-    assert!(!dir.path().join("chiron-data").exists(), "a usage error leaves nothing behind");
+    assert!(
+        !dir.path().join("chiron-data").exists(),
+        "a usage error leaves nothing behind"
+    );
 }
 
 /// Flags of later checks are unknown until the checks exist: ignoring one would be a false promise.
@@ -96,7 +128,14 @@ fn flags_of_checks_that_do_not_exist_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = wheel("six", "1.0", &[]);
     std::fs::write(dir.path().join(&file.filename), &file.bytes).unwrap();
-    for flag in ["--attestation", "--sbom", "--key", "--identity", "--trusted-root", "--rebuild"] {
+    for flag in [
+        "--attestation",
+        "--sbom",
+        "--key",
+        "--identity",
+        "--trusted-root",
+        "--rebuild",
+    ] {
         let output = cli(dir.path(), &["verify", &file.filename, flag, "x"]);
         explains(&output, 2, &["unexpected argument", flag]);
     }
@@ -106,7 +145,12 @@ fn flags_of_checks_that_do_not_exist_are_refused() {
 fn an_unknown_configuration_key_is_refused_with_the_nearest_known() {
     let dir = tempfile::tempdir().unwrap();
     let config = config_with(dir.path(), "[server]\nlistn = \"127.0.0.1:0\"\n");
-    for verb in [&["config", "check"][..], &["serve"], &["show", "flask"], &["verify", "x.whl"]] {
+    for verb in [
+        &["config", "check"][..],
+        &["serve"],
+        &["show", "flask"],
+        &["verify", "x.whl"],
+    ] {
         let output = cli(dir.path(), &[verb, &["--config", &config]].concat());
         explains(&output, 2, &["listn", "listen", "chiron.toml:2"]);
     }
@@ -116,31 +160,51 @@ fn an_unknown_configuration_key_is_refused_with_the_nearest_known() {
 #[test]
 fn an_unknown_override_in_the_environment_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let output = run(command(["config", "check"]).current_dir(dir.path()).env("CHIRON_SERVER__LISTN", "x"));
+    let output = run(command(["config", "check"])
+        .current_dir(dir.path())
+        .env("CHIRON_SERVER__LISTN", "x"));
     explains(&output, 2, &["CHIRON_SERVER__LISTN"]);
 }
 
 #[test]
 fn a_configuration_that_was_asked_for_must_be_there() {
     let dir = tempfile::tempdir().unwrap();
-    explains(&cli(dir.path(), &["config", "check", "--config", "none.toml"]), 2, &["none.toml"]);
+    explains(
+        &cli(dir.path(), &["config", "check", "--config", "none.toml"]),
+        2,
+        &["none.toml"],
+    );
 }
 
 #[test]
 fn a_bad_listen_address_is_a_usage_error_and_leaves_no_folder() {
     let dir = tempfile::tempdir().unwrap();
     // TEST-NET-1 (RFC 5737): no machine has it.
-    explains(&cli(dir.path(), &["serve", "--listen", "192.0.2.1:8080"]), 2, &["192.0.2.1:8080", "next:"]);
+    explains(
+        &cli(dir.path(), &["serve", "--listen", "192.0.2.1:8080"]),
+        2,
+        &["192.0.2.1:8080", "next:"],
+    );
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    explains(&cli(dir.path(), &["serve", "--listen", &address]), 2, &[&address, "--listen"]);
+    explains(
+        &cli(dir.path(), &["serve", "--listen", &address]),
+        2,
+        &[&address, "--listen"],
+    );
     assert!(!dir.path().join("chiron-data").exists());
 }
 
 #[test]
 fn a_missing_data_folder_is_not_made_by_a_question() {
     let dir = tempfile::tempdir().unwrap();
-    for case in [&["status"][..], &["show", "flask"], &["scrub"], &["rebuild-catalog"], &["log", "verify"]] {
+    for case in [
+        &["status"][..],
+        &["show", "flask"],
+        &["scrub"],
+        &["rebuild-catalog"],
+        &["log", "verify"],
+    ] {
         explains(&cli(dir.path(), case), 2, &["chiron-data", "next:"]);
     }
     assert!(!dir.path().join("chiron-data").exists());
@@ -149,7 +213,12 @@ fn a_missing_data_folder_is_not_made_by_a_question() {
 #[test]
 fn a_second_process_on_the_same_folder_is_told_whom_to_ask() {
     let daemon = Daemon::start(DaemonOptions::alone());
-    for case in [&["status"][..], &["ingest", "flask"], &["gc"], &["rebuild-catalog"]] {
+    for case in [
+        &["status"][..],
+        &["ingest", "flask"],
+        &["gc"],
+        &["rebuild-catalog"],
+    ] {
         explains(&daemon.local_cli(case), 2, &["--server", daemon.base()]);
     }
     let second = daemon.local_cli(&["serve", "--listen", "127.0.0.1:0"]);
@@ -164,14 +233,38 @@ fn no_daemon_is_a_network_failure_and_a_wrong_token_is_denied() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = format!("http://{}", free.local_addr().unwrap());
     drop(free);
-    explains(&cli(dir.path(), &["status", "--server", &nobody]), 3, &[&nobody, "next:"]);
+    explains(
+        &cli(dir.path(), &["status", "--server", &nobody]),
+        3,
+        &[&nobody, "next:"],
+    );
 
     let daemon = Daemon::start(DaemonOptions::alone());
-    let wrong = cli(dir.path(), &["status", "--server", daemon.base(), "--token", "not-the-token"]);
+    let wrong = cli(
+        dir.path(),
+        &["status", "--server", daemon.base(), "--token", "not-the-token"],
+    );
     explains(&wrong, 5, &["token", "next:"]);
-    assert!(!wrong.stderr.contains("not-the-token"), "a secret is not repeated: {wrong}");
-    explains(&cli(dir.path(), &["status", "--server", daemon.base()]), 5, &["admin.token"]);
-    cli(dir.path(), &["status", "--server", daemon.base(), "--token", &daemon.admin_token()]).expect(0);
+    assert!(
+        !wrong.stderr.contains("not-the-token"),
+        "a secret is not repeated: {wrong}"
+    );
+    explains(
+        &cli(dir.path(), &["status", "--server", daemon.base()]),
+        5,
+        &["admin.token"],
+    );
+    cli(
+        dir.path(),
+        &[
+            "status",
+            "--server",
+            daemon.base(),
+            "--token",
+            &daemon.admin_token(),
+        ],
+    )
+    .expect(0);
 }
 
 #[test]
@@ -188,11 +281,20 @@ fn verify_says_1_for_what_would_not_be_admitted() {
     }
     cli(dir.path(), &["verify", &good.filename, "--sha256", &good.sha256]).expect(0);
     cli(dir.path(), &["verify", &good.filename, "--sha256", &bad.sha256]).expect(1);
-    let output = cli(dir.path(), &["verify", &good.filename, &bad.filename, "--jobs", "2"]).expect(1);
+    let output = cli(
+        dir.path(),
+        &["verify", &good.filename, &bad.filename, "--jobs", "2"],
+    )
+    .expect(1);
     assert!(output.stdout.contains("refuse"), "{output}");
     cli(dir.path(), &["verify", "nothing.whl"]).expect(2);
 
-    let json = cli(dir.path(), &["verify", "--format", "json", &good.filename, &bad.filename]).expect(1).json();
+    let json = cli(
+        dir.path(),
+        &["verify", "--format", "json", &good.filename, &bad.filename],
+    )
+    .expect(1)
+    .json();
     assert_eq!(json[0]["schema"], "chiron.verdict/v1");
     assert_eq!(json[0]["decision"], "admit");
     assert_eq!(json[0]["file"]["sha256"], good.sha256.as_str());
@@ -210,24 +312,38 @@ fn ingest_of_files_says_each_verdict_and_the_gravest_status() {
 
     let dry = cli(dir.path(), &["ingest", "./wheels", "--dry-run"]).expect(0);
     assert!(dry.stdout.contains("nothing was changed"), "{dry}");
-    assert!(!dir.path().join("chiron-data").exists(), "a dry run makes no data folder");
+    assert!(
+        !dir.path().join("chiron-data").exists(),
+        "a dry run makes no data folder"
+    );
 
     let first = cli(dir.path(), &["ingest", "./wheels"]).expect(0);
-    assert!(first.stdout.contains("admitted") && first.stdout.contains(&good.filename), "{first}");
+    assert!(
+        first.stdout.contains("admitted") && first.stdout.contains(&good.filename),
+        "{first}"
+    );
     let again = cli(dir.path(), &["ingest", "./wheels"]).expect(0);
     assert!(again.stdout.contains("present"), "{again}");
 
     let bad = lying_wheel("liar", "1.0");
     std::fs::write(dir.path().join("wheels").join(&bad.filename), &bad.bytes).unwrap();
-    let mixed = cli(dir.path(), &["ingest", "./wheels", "--format", "json"]).expect(1).json();
+    let mixed = cli(dir.path(), &["ingest", "./wheels", "--format", "json"])
+        .expect(1)
+        .json();
     let outcome = |name: &str| {
         let files = mixed["files"].as_array().unwrap();
-        files.iter().find(|file| file["filename"] == name).map(|file| file["outcome"].clone())
+        files
+            .iter()
+            .find(|file| file["filename"] == name)
+            .map(|file| file["outcome"].clone())
     };
     assert_eq!(outcome(&good.filename), Some("present".into()));
     assert_eq!(outcome(&bad.filename), Some("refused".into()));
     let why = cli(dir.path(), &["explain", &bad.filename]).expect(0);
-    assert!(why.stdout.contains("not served") && why.stdout.contains("structure"), "{why}");
+    assert!(
+        why.stdout.contains("not served") && why.stdout.contains("structure"),
+        "{why}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,7 +357,11 @@ async fn ingest_from_upstream_tells_not_found_from_not_reachable() {
     let dry = daemon.cli_json(&["ingest", "six", "--dry-run"]);
     assert_eq!(dry["files"][0]["outcome"], "would-fetch", "{dry:#}");
     assert_eq!(dry["bytes"], six.size);
-    assert_eq!(daemon.request("GET", "/simple/six/", &[]).status, 404, "a dry run changes nothing");
+    assert_eq!(
+        daemon.request("GET", "/simple/six/", &[]).status,
+        404,
+        "a dry run changes nothing"
+    );
 
     daemon.cli(&["ingest", "six"]).expect(0);
     assert_eq!(daemon.page("six")["files"][0]["filename"], six.filename.as_str());
@@ -264,13 +384,22 @@ async fn hash_pinned_requirements_take_only_what_they_name() {
     let done = daemon.cli_json(&["ingest", "-r", list.to_str().unwrap()]);
     assert_eq!(done["exit"], 0, "{done:#}");
     let page = daemon.page("six");
-    let names: Vec<_> = page["files"].as_array().unwrap().iter().map(|file| file["filename"].clone()).collect();
+    let names: Vec<_> = page["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["filename"].clone())
+        .collect();
     assert_eq!(names, [Value::from(one.filename.as_str())]);
 
     std::fs::write(&list, format!("six==1.0 --hash=sha256:{}\n", "0".repeat(64))).unwrap();
     daemon.cli(&["ingest", "-r", list.to_str().unwrap()]).expect(1);
     std::fs::write(&list, "six==1.0 --hash=sha256:short\n").unwrap();
-    explains(&daemon.cli(&["ingest", "-r", list.to_str().unwrap()]), 2, &["requirements.txt", "line 1"]);
+    explains(
+        &daemon.cli(&["ingest", "-r", list.to_str().unwrap()]),
+        2,
+        &["requirements.txt", "line 1"],
+    );
 }
 
 #[test]
@@ -317,7 +446,9 @@ fn json_is_one_document_for_every_answer() {
         (&["completions", "bash"], 0),
     ];
     for (case, status) in cases {
-        let output = run(daemon.command(case).args(["--server", daemon.base(), "--format", "json"]));
+        let output = run(daemon
+            .command(case)
+            .args(["--server", daemon.base(), "--format", "json"]));
         assert_eq!(output.status, *status, "{case:?}\n{output}");
         let document = output.json();
         assert!(!document.is_null(), "{case:?}");
@@ -335,13 +466,33 @@ fn decisions_show_on_the_index_and_in_the_log() {
     let path = format!("/files/{}/{}", file.sha256, file.filename);
     assert_eq!(daemon.get(&path).status, 200);
 
-    daemon.cli(&["revoke", &file.filename, "--reason", "a hole was found", "--dry-run"]).expect(0);
+    daemon
+        .cli(&[
+            "revoke",
+            &file.filename,
+            "--reason",
+            "a hole was found",
+            "--dry-run",
+        ])
+        .expect(0);
     assert_eq!(daemon.get(&path).status, 200, "a dry run changes nothing");
-    daemon.cli(&["revoke", &file.filename, "--reason", "a hole was found"]).expect(0);
+    daemon
+        .cli(&["revoke", &file.filename, "--reason", "a hole was found"])
+        .expect(0);
     assert_eq!(daemon.get(&path).status, 403);
     let why = daemon.cli(&["explain", &file.filename]).expect(0);
-    assert!(why.stdout.contains("not served") && why.stdout.contains("a hole was found"), "{why}");
-    daemon.cli(&["restore", &format!("sha256:{}", file.sha256), "--reason", "withdrawn"]).expect(0);
+    assert!(
+        why.stdout.contains("not served") && why.stdout.contains("a hole was found"),
+        "{why}"
+    );
+    daemon
+        .cli(&[
+            "restore",
+            &format!("sha256:{}", file.sha256),
+            "--reason",
+            "withdrawn",
+        ])
+        .expect(0);
     assert_eq!(daemon.get(&path).status, 200);
 
     daemon.cli(&["yank", "six==1.0", "--reason", "use 1.1"]).expect(0);
@@ -349,7 +500,11 @@ fn decisions_show_on_the_index_and_in_the_log() {
     for wrong in ["", " "] {
         daemon.cli(&["yank", "six==1.0", "--reason", wrong]).expect(2);
     }
-    explains(&daemon.cli(&["yank", "six", "--reason", "which?"]), 2, &["six==VERSION"]);
+    explains(
+        &daemon.cli(&["yank", "six", "--reason", "which?"]),
+        2,
+        &["six==VERSION"],
+    );
     let verified = daemon.cli_json(&["log", "verify"]);
     assert_eq!(verified["size"], verified["checked"], "{verified:#}");
     assert!(verified["size"].as_u64().unwrap() >= 4, "{verified:#}");
@@ -365,7 +520,14 @@ fn the_log_is_proved_to_continue_a_checkpoint_kept_earlier() {
     let key = daemon.cli(&["log", "key"]).expect(0).stdout;
     let second = wheel("six", "2.0", &[]);
     daemon.put_file(&second.filename, &second.bytes);
-    let since = ["log", "verify", "--since", kept.to_str().unwrap(), "--key", key.trim()];
+    let since = [
+        "log",
+        "verify",
+        "--since",
+        kept.to_str().unwrap(),
+        "--key",
+        key.trim(),
+    ];
     let output = daemon.cli(&since).expect(0);
     assert!(output.stdout.contains("continues"), "{output}");
 
@@ -391,7 +553,10 @@ fn init_writes_what_serve_reads_and_keeps_what_is_there() {
     cli(dir.path(), &["config", "check"]).expect(0);
     let again = cli(dir.path(), &["init"]).expect(0);
     assert!(again.stdout.contains("kept"), "{again}");
-    assert_eq!(std::fs::read(dir.path().join("chiron-data/admin.token")).unwrap(), token);
+    assert_eq!(
+        std::fs::read(dir.path().join("chiron-data/admin.token")).unwrap(),
+        token
+    );
     explains(&cli(dir.path(), &["init", "--wizard"]), 2, &["chiron.toml"]);
 
     let fresh = tempfile::tempdir().unwrap();
@@ -403,9 +568,14 @@ fn init_writes_what_serve_reads_and_keeps_what_is_there() {
 fn the_admin_token_is_the_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let daemon = Daemon::start(DaemonOptions::alone());
-    let mode = std::fs::metadata(daemon.data_dir().join("admin.token")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(daemon.data_dir().join("admin.token"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
-    assert!(!daemon.stdout().contains(&daemon.admin_token()) && !daemon.stderr().contains(&daemon.admin_token()));
+    assert!(
+        !daemon.stdout().contains(&daemon.admin_token()) && !daemon.stderr().contains(&daemon.admin_token())
+    );
 }
 
 #[test]
@@ -420,9 +590,18 @@ fn serve_prints_what_to_copy_and_ends_in_an_orderly_way() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let said = daemon.stdout();
-    assert!(said.starts_with(&format!("listening on {}\n", daemon.base())), "{said}");
-    assert!(said.contains(&format!("pip install --index-url {index}")), "{said}");
-    assert!(said.contains(&format!("uv pip install --default-index {index}")), "{said}");
+    assert!(
+        said.starts_with(&format!("listening on {}\n", daemon.base())),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("pip install --index-url {index}")),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("uv pip install --default-index {index}")),
+        "{said}"
+    );
     let note = daemon.data_dir().join("daemon.json");
     let noted: Value = serde_json::from_slice(&std::fs::read(&note).unwrap()).unwrap();
     assert_eq!(noted["address"], daemon.base());
@@ -441,7 +620,10 @@ fn after_a_kill_the_folder_opens_and_the_catalogue_can_be_made_again() {
     let dry = daemon.local_cli(&["rebuild-catalog", "--dry-run"]).expect(0);
     assert!(dry.stdout.contains("1 events would be read again"), "{dry}");
     let output = daemon.local_cli(&["rebuild-catalog"]).expect(0);
-    assert!(output.stdout.contains("rebuilt") && output.stdout.contains("admitted 1"), "{output}");
+    assert!(
+        output.stdout.contains("rebuilt") && output.stdout.contains("admitted 1"),
+        "{output}"
+    );
     daemon.local_cli(&["show", &file.filename]).expect(0);
 }
 
@@ -450,11 +632,17 @@ async fn doctor_finds_an_upstream_that_does_not_answer() {
     let upstream = FakeUpstream::start().await;
     upstream.add(wheel("pip", "1.0", &[]));
     // A page that is fresh is not asked for again; here every look asks.
-    let daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()).config("[index]\nfresh = \"1ms\""));
+    let daemon =
+        Daemon::start(DaemonOptions::on_demand(&upstream.index_url()).config("[index]\nfresh = \"1ms\""));
     let well = daemon.cli_json(&["doctor"]);
     assert_eq!(well["exit"], 0, "{well:#}");
     let clients = daemon.cli(&["doctor", "--clients"]).expect(0);
-    assert!(clients.stdout.contains(&format!("pip config set global.index-url {}", daemon.index_url())), "{clients}");
+    assert!(
+        clients
+            .stdout
+            .contains(&format!("pip config set global.index-url {}", daemon.index_url())),
+        "{clients}"
+    );
     upstream.fault("*", Fault::Status(500));
     explains(&daemon.cli(&["doctor"]), 3, &[]);
     // Without --server it finds the daemon that holds the folder.

@@ -24,7 +24,10 @@ fn closure() -> Vec<FakeFile> {
 /// What an installer must choose of it.
 fn chosen() -> Vec<FakeFile> {
     let names = ["chirontest_app-1.0", "chirontest_lib-2.1", "chirontest_base-3.0"];
-    closure().into_iter().filter(|file| names.iter().any(|name| file.filename.starts_with(name))).collect()
+    closure()
+        .into_iter()
+        .filter(|file| names.iter().any(|name| file.filename.starts_with(name)))
+        .collect()
 }
 
 async fn mirror() -> (FakeUpstream, Daemon) {
@@ -56,13 +59,25 @@ async fn pip_installs(venv: &str) {
     let (upstream, daemon) = mirror().await;
     let home = tempfile::tempdir().unwrap();
     let resolved = home.path().join("resolved");
-    all_installed(&resolved, &pip_install(&pip, home.path(), &daemon.index_url(), &resolved, &["chirontest-app"]));
+    all_installed(
+        &resolved,
+        &pip_install(
+            &pip,
+            home.path(),
+            &daemon.index_url(),
+            &resolved,
+            &["chirontest-app"],
+        ),
+    );
 
     // The closure is here now: upstream may go.
     drop(upstream);
     let pinned = home.path().join("pinned");
     let what = ["--no-cache-dir", "--require-hashes", "-r", &pins(home.path())];
-    all_installed(&pinned, &pip_install(&pip, home.path(), &daemon.index_url(), &pinned, &what));
+    all_installed(
+        &pinned,
+        &pip_install(&pip, home.path(), &daemon.index_url(), &pinned, &what),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,11 +96,23 @@ async fn uv_installs_and_requires_hashes() {
     let (upstream, daemon) = mirror().await;
     let home = tempfile::tempdir().unwrap();
     let resolved = home.path().join("resolved");
-    all_installed(&resolved, &uv_install(&uv, home.path(), &daemon.index_url(), &resolved, &["chirontest-app"]));
+    all_installed(
+        &resolved,
+        &uv_install(
+            &uv,
+            home.path(),
+            &daemon.index_url(),
+            &resolved,
+            &["chirontest-app"],
+        ),
+    );
     drop(upstream);
     let pinned = home.path().join("pinned");
     let what = ["--no-cache", "--require-hashes", "-r", &pins(home.path())];
-    all_installed(&pinned, &uv_install(&uv, home.path(), &daemon.index_url(), &pinned, &what));
+    all_installed(
+        &pinned,
+        &uv_install(&uv, home.path(), &daemon.index_url(), &pinned, &what),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,11 +122,22 @@ async fn uv_locks_with_chirons_hashes() {
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("in.txt"), "chirontest-app\n").unwrap();
     let output = run(isolated(&uv, home.path())
-        .args(["pip", "compile", "--no-config", "--no-header", "--generate-hashes", "--default-index"])
+        .args([
+            "pip",
+            "compile",
+            "--no-config",
+            "--no-header",
+            "--generate-hashes",
+            "--default-index",
+        ])
         .args([daemon.index_url().as_str(), "in.txt"]));
     assert_eq!(output.status, 0, "{output}");
     for file in chosen() {
-        assert!(output.stdout.contains(&format!("sha256:{}", file.sha256)), "{}: {output}", file.filename);
+        assert!(
+            output.stdout.contains(&format!("sha256:{}", file.sha256)),
+            "{}: {output}",
+            file.filename
+        );
     }
     assert!(!output.stdout.contains("sha512"), "{output}");
 }
@@ -112,7 +150,13 @@ async fn uvs_cooldown_sees_upstreams_upload_time() {
     let home = tempfile::tempdir().unwrap();
     let install = |before: &str, name: &str| {
         let target = home.path().join(name);
-        uv_install(&uv, home.path(), &daemon.index_url(), &target, &["--exclude-newer", before, "chirontest-base<9"])
+        uv_install(
+            &uv,
+            home.path(),
+            &daemon.index_url(),
+            &target,
+            &["--exclude-newer", before, "chirontest-base<9"],
+        )
     };
     // The fake upstream uploaded everything on 2024-01-02.
     assert_eq!(install("2024-06-01", "after").status, 0);
@@ -121,7 +165,9 @@ async fn uvs_cooldown_sees_upstreams_upload_time() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn poetry_installs() {
-    let Some(poetry) = client("poetry", "poetry") else { return };
+    let Some(poetry) = client("poetry", "poetry") else {
+        return;
+    };
     let (_upstream, daemon) = mirror().await;
     let home = tempfile::tempdir().unwrap();
     let project = format!(
@@ -134,7 +180,11 @@ async fn poetry_installs() {
     let poetry = |args: &[&str]| {
         let mut command = isolated(&poetry, home.path());
         command.args(["--no-interaction", "--no-ansi"]).args(args);
-        for (name, value) in [("VIRTUALENVS_IN_PROJECT", "true"), ("VIRTUALENVS_CREATE", "true"), ("KEYRING_ENABLED", "false")] {
+        for (name, value) in [
+            ("VIRTUALENVS_IN_PROJECT", "true"),
+            ("VIRTUALENVS_CREATE", "true"),
+            ("KEYRING_ENABLED", "false"),
+        ] {
             command.env(format!("POETRY_{name}"), value);
         }
         run(&mut command)
@@ -143,12 +193,17 @@ async fn poetry_installs() {
     assert_eq!(locked.status, 0, "{locked}");
     let lock = std::fs::read_to_string(home.path().join("poetry.lock")).unwrap();
     for file in chosen() {
-        assert!(lock.contains(&format!("sha256:{}", file.sha256)), "{}:\n{lock}", file.filename);
+        assert!(
+            lock.contains(&format!("sha256:{}", file.sha256)),
+            "{}:\n{lock}",
+            file.filename
+        );
     }
     let installed = poetry(&["install", "--no-root"]);
     assert_eq!(installed.status, 0, "{installed}");
     let python = home.path().join(".venv/bin/python");
-    let version = run(isolated(&python, home.path()).args(["-c", "import chirontest_lib; print(chirontest_lib.__version__)"]));
+    let version = run(isolated(&python, home.path())
+        .args(["-c", "import chirontest_lib; print(chirontest_lib.__version__)"]));
     assert_eq!(version.stdout.trim(), "2.1", "{version}");
 }
 
@@ -167,12 +222,27 @@ async fn clients_print_why_a_file_was_refused() {
     let what = ["--no-deps", "-r", list.to_str().unwrap()];
     assert_eq!(daemon.request("GET", "/simple/chirontest-liar/", &[]).status, 200);
     if let Some(pip) = client("pip-new", "pip") {
-        let output = pip_install(&pip, home.path(), &daemon.index_url(), &home.path().join("t1"), &what);
+        let output = pip_install(
+            &pip,
+            home.path(),
+            &daemon.index_url(),
+            &home.path().join("t1"),
+            &what,
+        );
         assert_ne!(output.status, 0);
-        assert!(output.stderr.contains("403") && output.stderr.contains("refused"), "{output}");
+        assert!(
+            output.stderr.contains("403") && output.stderr.contains("refused"),
+            "{output}"
+        );
     }
     if let Some(uv) = client("uv", "uv") {
-        let output = uv_install(&uv, home.path(), &daemon.index_url(), &home.path().join("t2"), &what);
+        let output = uv_install(
+            &uv,
+            home.path(),
+            &daemon.index_url(),
+            &home.path().join("t2"),
+            &what,
+        );
         assert_ne!(output.status, 0);
         assert!(output.stderr.contains("refused"), "{output}");
     }
@@ -185,16 +255,28 @@ async fn curated_mode_serves_the_closure_that_was_ingested_with_its_dependencies
     for file in closure() {
         upstream.add(file);
     }
-    let mut daemon = Daemon::start(DaemonOptions::curated(&upstream.index_url()).env("UV", uv.to_str().unwrap()));
+    let mut daemon =
+        Daemon::start(DaemonOptions::curated(&upstream.index_url()).env("UV", uv.to_str().unwrap()));
     assert_eq!(daemon.get("/simple/chirontest-app/").status, 404);
     daemon.stop();
     // In local mode the resolver asks the configured upstream.
-    daemon.local_cli(&["ingest", "chirontest-app", "--with-deps"]).expect(0);
+    daemon
+        .local_cli(&["ingest", "chirontest-app", "--with-deps"])
+        .expect(0);
     drop(upstream);
     daemon.restart();
     let home = tempfile::tempdir().unwrap();
     let target = home.path().join("t");
-    all_installed(&target, &uv_install(&uv, home.path(), &daemon.index_url(), &target, &["chirontest-app"]));
+    all_installed(
+        &target,
+        &uv_install(
+            &uv,
+            home.path(),
+            &daemon.index_url(),
+            &target,
+            &["chirontest-app"],
+        ),
+    );
 }
 
 /// A mirror of the index that pip is configured with: no `url` at all.
@@ -204,7 +286,9 @@ fn registry_mirror() -> Option<Daemon> {
 
 #[test]
 fn registry_pip_installs_flask() {
-    let (Some(pip), Some(daemon)) = (client("pip-new", "pip"), registry_mirror()) else { return };
+    let (Some(pip), Some(daemon)) = (client("pip-new", "pip"), registry_mirror()) else {
+        return;
+    };
     let home = tempfile::tempdir().unwrap();
     let target = home.path().join("t");
     let output = pip_install(&pip, home.path(), &daemon.index_url(), &target, &["flask"]);
@@ -215,12 +299,17 @@ fn registry_pip_installs_flask() {
         name.contains("-none-any.").then(|| name.to_owned())
     });
     let explained = daemon.cli(&["explain", &name.unwrap()]).expect(0);
-    assert!(explained.stdout.contains("structure") || explained.stdout.contains("not served"), "{explained}");
+    assert!(
+        explained.stdout.contains("structure") || explained.stdout.contains("not served"),
+        "{explained}"
+    );
 }
 
 #[test]
 fn registry_uv_installs_flask() {
-    let (Some(uv), Some(daemon)) = (client("uv", "uv"), registry_mirror()) else { return };
+    let (Some(uv), Some(daemon)) = (client("uv", "uv"), registry_mirror()) else {
+        return;
+    };
     let home = tempfile::tempdir().unwrap();
     let target = home.path().join("t");
     let output = uv_install(&uv, home.path(), &daemon.index_url(), &target, &["flask"]);
@@ -232,14 +321,34 @@ fn registry_uv_installs_flask() {
 
 #[test]
 fn registry_an_old_pip_installs_with_hashes() {
-    let (Some(pip), Some(daemon)) = (client("pip-old", "pip"), registry_mirror()) else { return };
+    let (Some(pip), Some(daemon)) = (client("pip-old", "pip"), registry_mirror()) else {
+        return;
+    };
     let page = daemon.page("six");
-    let file = page["files"].as_array().unwrap().iter().find(|file| file["filename"] == "six-1.16.0-py2.py3-none-any.whl").unwrap();
+    let file = page["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|file| file["filename"] == "six-1.16.0-py2.py3-none-any.whl")
+        .unwrap();
     let home = tempfile::tempdir().unwrap();
     let list = home.path().join("requirements.txt");
-    std::fs::write(&list, format!("six==1.16.0 --hash=sha256:{}\n", file["hashes"]["sha256"].as_str().unwrap())).unwrap();
+    std::fs::write(
+        &list,
+        format!(
+            "six==1.16.0 --hash=sha256:{}\n",
+            file["hashes"]["sha256"].as_str().unwrap()
+        ),
+    )
+    .unwrap();
     let target = home.path().join("t");
-    let what = ["--require-hashes", "--only-binary", ":all:", "-r", list.to_str().unwrap()];
+    let what = [
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "-r",
+        list.to_str().unwrap(),
+    ];
     let output = pip_install(&pip, home.path(), &daemon.index_url(), &target, &what);
     assert_eq!(output.status, 0, "{output}");
     assert_eq!(imported_version(&target, "six"), "1.16.0");

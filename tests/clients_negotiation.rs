@@ -32,7 +32,10 @@ async fn on_demand(files: &[FakeFile]) -> (FakeUpstream, Daemon) {
     on_demand_with(files, DaemonOptions::on_demand).await
 }
 
-async fn on_demand_with(files: &[FakeFile], options: impl FnOnce(&str) -> DaemonOptions) -> (FakeUpstream, Daemon) {
+async fn on_demand_with(
+    files: &[FakeFile],
+    options: impl FnOnce(&str) -> DaemonOptions,
+) -> (FakeUpstream, Daemon) {
     let upstream = FakeUpstream::start().await;
     for file in files {
         upstream.add(file.clone());
@@ -55,7 +58,10 @@ fn is_html(answer: &Answer) -> bool {
 }
 
 fn varies_by_accept(answer: &Answer) -> bool {
-    answer.header("vary").split(',').any(|name| name.trim().eq_ignore_ascii_case("accept"))
+    answer
+        .header("vary")
+        .split(',')
+        .any(|name| name.trim().eq_ignore_ascii_case("accept"))
 }
 
 /// The address of a page's first file, as a path of this server.
@@ -87,16 +93,36 @@ fn each_clients_accept_gets_json_with_the_exact_type() {
 #[test]
 fn latest_is_answered_as_v1() {
     let daemon = holding(&six());
-    let answer = daemon.request("GET", "/simple/six/", &[("Accept", "application/vnd.pypi.simple.latest+json")]);
-    assert_eq!(answer.header("content-type").split(';').next(), Some(JSON), "{answer}");
-    let answer = daemon.request("GET", "/simple/six/", &[("Accept", "application/vnd.pypi.simple.latest+html")]);
-    assert!(is_html(&answer) && !answer.header("content-type").contains("latest"), "{answer}");
+    let answer = daemon.request(
+        "GET",
+        "/simple/six/",
+        &[("Accept", "application/vnd.pypi.simple.latest+json")],
+    );
+    assert_eq!(
+        answer.header("content-type").split(';').next(),
+        Some(JSON),
+        "{answer}"
+    );
+    let answer = daemon.request(
+        "GET",
+        "/simple/six/",
+        &[("Accept", "application/vnd.pypi.simple.latest+html")],
+    );
+    assert!(
+        is_html(&answer) && !answer.header("content-type").contains("latest"),
+        "{answer}"
+    );
 }
 
 #[test]
 fn without_an_acceptable_type_the_answer_is_html() {
     let daemon = holding(&six());
-    for headers in [&[][..], &[("Accept", "image/png")], &[("Accept", "*/*")], &[("Accept", "nonsense")]] {
+    for headers in [
+        &[][..],
+        &[("Accept", "image/png")],
+        &[("Accept", "*/*")],
+        &[("Accept", "nonsense")],
+    ] {
         let answer = daemon.request("GET", "/simple/six/", headers);
         assert_eq!(answer.status, 200, "{headers:?}: {answer}");
         assert!(is_html(&answer), "{headers:?}: {answer}");
@@ -107,13 +133,21 @@ fn without_an_acceptable_type_the_answer_is_html() {
 fn quality_zero_is_a_no() {
     let daemon = holding(&six());
     let accept = format!("{JSON};q=0, text/html");
-    assert!(is_html(&daemon.request("GET", "/simple/six/", &[("Accept", &accept)])));
+    assert!(is_html(&daemon.request(
+        "GET",
+        "/simple/six/",
+        &[("Accept", &accept)]
+    )));
 }
 
 #[test]
 fn pages_vary_by_accept() {
     let daemon = holding(&six());
-    for answer in [json_page(&daemon, "six"), html_page(&daemon, "six"), daemon.get("/simple/")] {
+    for answer in [
+        json_page(&daemon, "six"),
+        html_page(&daemon, "six"),
+        daemon.get("/simple/"),
+    ] {
         assert!(varies_by_accept(&answer), "{answer}");
     }
 }
@@ -121,8 +155,13 @@ fn pages_vary_by_accept() {
 #[test]
 fn another_spelling_is_redirected_to_the_normalised_slashed_path() {
     let daemon = holding(&wheel("my-project", "1.0", &[]));
-    let cases =
-        ["/simple/My_Project/", "/simple/my.project", "/simple/my-project", "/simple/MY--project/", "/simple/my_project"];
+    let cases = [
+        "/simple/My_Project/",
+        "/simple/my.project",
+        "/simple/my-project",
+        "/simple/MY--project/",
+        "/simple/my_project",
+    ];
     for path in cases {
         let answer = daemon.request("GET", path, &[("Accept", UV_ACCEPT)]);
         assert_eq!(answer.status, 301, "{path}: {answer}");
@@ -149,9 +188,19 @@ fn head_of_a_page_has_the_headers_and_no_body() {
 fn the_html_form_is_frozen() {
     let daemon = holding(&six());
     let html = html_page(&daemon, "six").text();
-    let known = ["data-requires-python", "data-dist-info-metadata", "data-core-metadata", "data-yanked", "data-gpg-sig", "data-provenance"];
+    let known = [
+        "data-requires-python",
+        "data-dist-info-metadata",
+        "data-core-metadata",
+        "data-yanked",
+        "data-gpg-sig",
+        "data-provenance",
+    ];
     for (at, _) in html.match_indices("data-") {
-        let name: String = html[at..].chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+        let name: String = html[at..]
+            .chars()
+            .take_while(|c| c.is_ascii_lowercase() || *c == '-')
+            .collect();
         assert!(known.contains(&name.as_str()), "{name} is new:\n{html}");
     }
 }
@@ -163,8 +212,13 @@ fn assert_sound(page: &Value) {
     fn no_null(value: &Value, path: &str) {
         match value {
             Value::Null => panic!("{path} is null"),
-            Value::Array(list) => list.iter().enumerate().for_each(|(n, v)| no_null(v, &format!("{path}[{n}]"))),
-            Value::Object(map) => map.iter().for_each(|(key, v)| no_null(v, &format!("{path}.{key}"))),
+            Value::Array(list) => list
+                .iter()
+                .enumerate()
+                .for_each(|(n, v)| no_null(v, &format!("{path}[{n}]"))),
+            Value::Object(map) => map
+                .iter()
+                .for_each(|(key, v)| no_null(v, &format!("{path}.{key}"))),
             _ => {}
         }
     }
@@ -174,19 +228,32 @@ fn assert_sound(page: &Value) {
         assert!(page["versions"].is_array(), "{page:#}");
     }
     for file in page["files"].as_array().unwrap() {
-        assert!(file["filename"].is_string() && file["url"].is_string(), "{file:#}");
+        assert!(
+            file["filename"].is_string() && file["url"].is_string(),
+            "{file:#}"
+        );
         let hashes = file["hashes"].as_object().unwrap();
         assert_eq!(hashes.keys().collect::<Vec<_>>(), ["sha256"], "{file:#}");
-        assert!(file["size"].is_u64() || (!modern && file.get("size").is_none()), "{file:#}");
+        assert!(
+            file["size"].is_u64() || (!modern && file.get("size").is_none()),
+            "{file:#}"
+        );
         if let Some(time) = file.get("upload-time") {
             let time = time.as_str().unwrap();
-            time.parse::<jiff::Timestamp>().unwrap_or_else(|error| panic!("{time}: {error}"));
+            time.parse::<jiff::Timestamp>()
+                .unwrap_or_else(|error| panic!("{time}: {error}"));
         }
         if let Some(yanked) = file.get("yanked") {
-            assert!(yanked.is_boolean() || yanked.as_str().is_some_and(|reason| !reason.is_empty()), "{file:#}");
+            assert!(
+                yanked.is_boolean() || yanked.as_str().is_some_and(|reason| !reason.is_empty()),
+                "{file:#}"
+            );
         }
         if let Some(metadata) = file.get("core-metadata") {
-            assert!(metadata.is_boolean() || metadata["sha256"].is_string(), "{file:#}");
+            assert!(
+                metadata.is_boolean() || metadata["sha256"].is_string(),
+                "{file:#}"
+            );
         }
         assert!(file.get("dist-info-metadata").is_none(), "PEP 714: {file:#}");
     }
@@ -229,7 +296,10 @@ async fn an_empty_yank_reason_becomes_true() {
     let page = json_page(&daemon, "six").json();
     assert_sound(&page);
     let yanked = &page["files"][0]["yanked"];
-    assert!(*yanked == true || yanked.as_str().is_some_and(|reason| !reason.is_empty()), "{page:#}");
+    assert!(
+        *yanked == true || yanked.as_str().is_some_and(|reason| !reason.is_empty()),
+        "{page:#}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +310,11 @@ async fn upload_time_is_relayed_unchanged() {
     assert_eq!(before["files"][0]["upload-time"], six.upload_time.as_str());
     assert_eq!(daemon.get(&first_file(&before, "six")).status, 200);
     let after = json_page(&daemon, "six").json();
-    assert_eq!(after["files"][0]["upload-time"], six.upload_time.as_str(), "and after it was admitted");
+    assert_eq!(
+        after["files"][0]["upload-time"],
+        six.upload_time.as_str(),
+        "and after it was admitted"
+    );
 }
 
 #[test]
@@ -248,10 +322,17 @@ fn core_metadata_is_announced_in_both_forms() {
     let daemon = holding(&six());
     let digest = Digest::of(six().metadata.as_ref().unwrap()).to_string();
     let page = json_page(&daemon, "six").json();
-    assert_eq!(page["files"][0]["core-metadata"]["sha256"], digest.as_str(), "{page:#}");
+    assert_eq!(
+        page["files"][0]["core-metadata"]["sha256"],
+        digest.as_str(),
+        "{page:#}"
+    );
     let html = html_page(&daemon, "six").text();
     for name in ["data-dist-info-metadata", "data-core-metadata"] {
-        assert!(html.contains(&format!("{name}=\"sha256={digest}\"")), "{name}:\n{html}");
+        assert!(
+            html.contains(&format!("{name}=\"sha256={digest}\"")),
+            "{name}:\n{html}"
+        );
     }
     assert!(html.contains(&format!("#sha256={}", six().sha256)), "{html}");
 }
@@ -269,7 +350,10 @@ async fn a_quarantined_project_lists_no_files() {
             "hashes": { "sha256": six.sha256 }, "size": six.size,
         }],
     });
-    upstream.fault(&page_path("six"), Fault::Body(JSON.to_owned(), page.to_string().into()));
+    upstream.fault(
+        &page_path("six"),
+        Fault::Body(JSON.to_owned(), page.to_string().into()),
+    );
     let page = json_page(&daemon, "six").json();
     assert_eq!(page["project-status"]["status"], "quarantined", "{page:#}");
     assert_eq!(page["files"], json!([]));
@@ -287,7 +371,14 @@ async fn an_upstreams_address_is_never_shown() {
     upstream.fault("*", Fault::Status(500));
     let broken = json_page(&daemon, "flask");
     upstream.heal();
-    for answer in [json_page(&daemon, "six"), html_page(&daemon, "six"), liar, denied, broken, daemon.get("/simple/nothing/")] {
+    for answer in [
+        json_page(&daemon, "six"),
+        html_page(&daemon, "six"),
+        liar,
+        denied,
+        broken,
+        daemon.get("/simple/nothing/"),
+    ] {
         let whole = answer.to_string();
         assert!(!whole.contains(&index) && !whole.contains(&files), "{whole}");
     }
@@ -301,126 +392,6 @@ async fn files_live_on_the_indexs_origin() {
     assert_eq!(daemon.get(&path).body, six().bytes);
 }
 
-// Metadata and files.
-
-#[test]
-fn metadata_is_the_wheels_own() {
-    let six = six();
-    let daemon = holding(&six);
-    let page = json_page(&daemon, "six").json();
-    let answer = daemon.get(&format!("{}.metadata", first_file(&page, "six")));
-    assert_eq!(answer.status, 200, "{answer}");
-    assert_eq!(answer.body, six.metadata.unwrap());
-    assert_eq!(page["files"][0]["core-metadata"]["sha256"], Digest::of(&answer.body).to_string());
-    assert_eq!(answer.header("cache-control"), FOR_EVER);
-}
-
-/// An advertised `.metadata` that answers 404 or differs is a hard failure in pip and uv: it must hold
-/// from the first page on, for an upstream that offers it and for one that does not.
-#[tokio::test(flavor = "multi_thread")]
-async fn metadata_that_is_announced_is_there_before_the_wheel_is() {
-    for offered in [false, true] {
-        let (upstream, daemon) = on_demand(&[six()]).await;
-        upstream.shape(|shape| {
-            shape.metadata = offered;
-            shape.metadata_hashes = offered;
-        });
-        let page = json_page(&daemon, "six").json();
-        let file = &page["files"][0];
-        let announced = file.get("core-metadata").is_some_and(|metadata| *metadata != false);
-        let answer = daemon.get(&format!("{}.metadata", first_file(&page, "six")));
-        assert_eq!(answer.status, 200, "offered upstream: {offered}, announced: {announced}: {answer}");
-        assert_eq!(answer.body, six().metadata.unwrap(), "offered upstream: {offered}");
-        if let Some(digest) = file["core-metadata"]["sha256"].as_str() {
-            assert_eq!(digest, Digest::of(&answer.body).to_string());
-        }
-    }
-}
-
-#[test]
-fn a_file_is_never_compressed_and_takes_ranges() {
-    let six = six();
-    let daemon = holding(&six);
-    let path = format!("/files/{}/{}", six.sha256, six.filename);
-    let size = six.bytes.len();
-    let head = daemon.request("HEAD", &path, &[("Accept-Encoding", "gzip, br, zstd")]);
-    assert_eq!((head.status, head.body.len()), (200, 0), "{head}");
-    assert_eq!(head.header("accept-ranges"), "bytes");
-    assert_eq!(head.header("content-length"), size.to_string());
-    assert!(!head.has("content-encoding"), "{head}");
-
-    for (range, from, to) in [
-        ("bytes=0-9".to_owned(), 0, 9),
-        (format!("bytes={}-", size - 5), size - 5, size - 1),
-        ("bytes=-7".to_owned(), size - 7, size - 1),
-        ("bytes=10-99999999".to_owned(), 10, size - 1),
-    ] {
-        let answer = daemon.request("GET", &path, &[("Range", &range), ("Accept-Encoding", "identity")]);
-        assert_eq!(answer.status, 206, "{range}: {answer}");
-        assert_eq!(answer.header("content-range"), format!("bytes {from}-{to}/{size}"), "{range}");
-        assert_eq!(answer.body, six.bytes[from..=to], "{range}");
-    }
-    let beyond = daemon.request("GET", &path, &[("Range", &format!("bytes={size}-"))]);
-    assert_eq!(beyond.status, 416, "{beyond}");
-    assert_eq!(beyond.header("content-range"), format!("bytes */{size}"));
-    let nonsense = daemon.request("GET", &path, &[("Range", "lines=1-2")]);
-    assert_eq!((nonsense.status, nonsense.body.len()), (200, size), "an unknown unit is ignored (RFC 9110, 14.2)");
-}
-
-#[test]
-fn if_range_resumes_only_the_same_bytes() {
-    let six = six();
-    let daemon = holding(&six);
-    let path = format!("/files/{}/{}", six.sha256, six.filename);
-    let etag = daemon.get(&path).header("etag").to_owned();
-    assert!(etag.starts_with('"') && etag.ends_with('"') && etag.len() > 2, "a strong ETag, not {etag}");
-    let same = daemon.request("GET", &path, &[("Range", "bytes=5-"), ("If-Range", &etag)]);
-    assert_eq!((same.status, same.body.as_slice()), (206, &six.bytes[5..]), "{same}");
-    for other in ["\"other\"", &format!("W/{etag}"), "Thu, 01 Jan 1970 00:00:00 GMT"] {
-        let answer = daemon.request("GET", &path, &[("Range", "bytes=5-"), ("If-Range", other)]);
-        assert_eq!((answer.status, answer.body.len()), (200, six.bytes.len()), "{other}: {answer}");
-    }
-}
-
-// Caching.
-
-#[test]
-fn pages_are_revalidated_and_files_kept_for_ever() {
-    let six = six();
-    let daemon = holding(&six);
-    let mut tags = Vec::new();
-    for page in [json_page(&daemon, "six"), html_page(&daemon, "six")] {
-        assert_eq!(page.header("cache-control"), "no-cache", "{page}");
-        let etag = page.header("etag");
-        assert!(etag.starts_with('"'), "{page}");
-        tags.push(etag.to_owned());
-    }
-    assert_ne!(tags[0], tags[1], "two forms, two tags");
-    let file = daemon.get(&format!("/files/{}/{}", six.sha256, six.filename));
-    assert_eq!(file.header("cache-control"), FOR_EVER, "{file}");
-
-    let tag = tags[0].as_str();
-    for condition in [tag, "*", &format!("\"x\", {tag}"), &format!("W/{tag}")] {
-        let answer = daemon.request("GET", "/simple/six/", &[("Accept", PIP_ACCEPT), ("If-None-Match", condition)]);
-        assert_eq!((answer.status, answer.body.len()), (304, 0), "{condition}: {answer}");
-        assert_eq!(answer.header("etag"), tag);
-        assert_eq!(answer.header("cache-control"), "no-cache");
-        assert!(varies_by_accept(&answer), "{answer}");
-    }
-    let other = daemon.request("GET", "/simple/six/", &[("Accept", PIP_ACCEPT), ("If-None-Match", "\"x\"")]);
-    assert_eq!(other.status, 200);
-}
-
-#[test]
-fn a_decision_changes_the_pages_tag_at_once() {
-    let six = six();
-    let daemon = holding(&six);
-    let tag = json_page(&daemon, "six").header("etag").to_owned();
-    daemon.cli(&["revoke", &six.filename, "--reason", "a hole"]).expect(0);
-    let answer = daemon.request("GET", "/simple/six/", &[("Accept", PIP_ACCEPT), ("If-None-Match", &tag)]);
-    assert_ne!(answer.status, 304, "a revoked file must not live on in caches: {answer}");
-}
-
 // Status codes.
 
 #[tokio::test(flavor = "multi_thread")]
@@ -430,7 +401,12 @@ async fn an_unknown_project_is_404_and_never_an_empty_page() {
         let answer = daemon.request("GET", "/simple/no-such-project/", &[("Accept", accept)]);
         assert_eq!(answer.status, 404, "{answer}");
     }
-    for path in ["/simple/-/", "/simple/a%20b/", "/simple/..%2f..%2fetc/", "/simple/%00/"] {
+    for path in [
+        "/simple/-/",
+        "/simple/a%20b/",
+        "/simple/..%2f..%2fetc/",
+        "/simple/%00/",
+    ] {
         let answer = daemon.request("GET", path, &[("Accept", PIP_ACCEPT)]);
         assert!(matches!(answer.status, 400 | 404), "{path}: {answer}");
     }
@@ -456,33 +432,54 @@ async fn a_denial_is_403_in_words_that_pip_and_uv_print() {
     for time in ["at the first request", "and from memory"] {
         let answer = daemon.get(&path);
         assert_eq!(answer.status, 403, "{time}: {answer}");
-        assert!(answer.reason.contains(&liar.filename) && answer.reason.len() > 20, "{time}: {answer}");
+        assert!(
+            answer.reason.contains(&liar.filename) && answer.reason.len() > 20,
+            "{time}: {answer}"
+        );
         assert_eq!(answer.header("content-type"), "application/problem+json");
         let problem = answer.json();
         assert_eq!(problem["status"], 403);
         for field in ["type", "title", "detail"] {
-            assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{field}: {problem:#}");
+            assert!(
+                problem[field].as_str().is_some_and(|text| !text.is_empty()),
+                "{field}: {problem:#}"
+            );
         }
-        assert_ne!(answer.header("cache-control"), FOR_EVER, "a restored file must come back");
+        assert_ne!(
+            answer.header("cache-control"),
+            FOR_EVER,
+            "a restored file must come back"
+        );
     }
     let after = json_page(&daemon, "liar");
-    assert!(after.status == 404 || after.json()["files"] == json!([]), "it is absent from the index: {after}");
+    assert!(
+        after.status == 404 || after.json()["files"] == json!([]),
+        "it is absent from the index: {after}"
+    );
     assert!(!after.text().contains(&liar.filename));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verdict_that_takes_long_is_503_with_retry_after_and_then_succeeds() {
     let six = six();
-    let (upstream, daemon) =
-        on_demand_with(std::slice::from_ref(&six), |url| DaemonOptions::on_demand(url).server("verdict_wait = \"1s\"")).await;
+    let (upstream, daemon) = on_demand_with(std::slice::from_ref(&six), |url| {
+        DaemonOptions::on_demand(url).server("verdict_wait = \"1s\"")
+    })
+    .await;
     let page = json_page(&daemon, "six").json();
     let path = first_file(&page, "six");
     upstream.fault_times(&file_path(&six.filename), 1, Fault::Delay(Duration::from_secs(3)));
     let begun = Instant::now();
     let answer = daemon.get(&path);
     assert_eq!(answer.status, 503, "{answer}");
-    assert!(begun.elapsed() >= Duration::from_millis(900), "the request was held for the verdict");
-    let retry_after: u64 = answer.header("retry-after").parse().expect("Retry-After in seconds");
+    assert!(
+        begun.elapsed() >= Duration::from_millis(900),
+        "the request was held for the verdict"
+    );
+    let retry_after: u64 = answer
+        .header("retry-after")
+        .parse()
+        .expect("Retry-After in seconds");
     assert!((1..=30).contains(&retry_after), "{answer}");
     assert_eq!(answer.header("content-type"), "application/problem+json");
     // The work went on meanwhile: what a client's own retries find.
@@ -497,46 +494,4 @@ async fn a_verdict_that_takes_long_is_503_with_retry_after_and_then_succeeds() {
         assert_eq!(answer.status, 503, "{answer}");
     }
     panic!("the file never came");
-}
-
-#[test]
-fn a_file_under_another_name_or_digest_is_404() {
-    let six = six();
-    let daemon = holding(&six);
-    let zero = "0".repeat(64);
-    for path in [
-        format!("/files/{zero}/{}", six.filename),
-        format!("/files/{}/other-1.0-py3-none-any.whl", six.sha256),
-        format!("/files/{}/..%2f{}", six.sha256, six.filename),
-        format!("/files/{}x/{}", six.sha256, six.filename),
-        format!("/files/{}/", six.sha256),
-    ] {
-        let answer = daemon.get(&path);
-        assert!(matches!(answer.status, 400 | 404), "{path}: {answer}");
-        assert!(!answer.has("etag") || answer.header("cache-control") != FOR_EVER, "{answer}");
-    }
-}
-
-#[test]
-fn provenance_that_is_not_there_is_404() {
-    let six = six();
-    let daemon = holding(&six);
-    let page = json_page(&daemon, "six").json();
-    assert!(page["files"][0].get("provenance").is_none(), "nothing is promised that is not there");
-    for path in [
-        format!("/files/{}/{}.provenance", six.sha256, six.filename),
-        format!("/integrity/six/1.0/{}/provenance", six.filename),
-    ] {
-        assert_eq!(daemon.get(&path).status, 404, "{path}");
-    }
-}
-
-#[test]
-fn the_verdict_lies_beside_its_file() {
-    let six = six();
-    let daemon = holding(&six);
-    let verdict = daemon.get(&format!("/files/{}/{}.verdict.json", six.sha256, six.filename));
-    assert_eq!(verdict.status, 200, "{verdict}");
-    assert_eq!(verdict.json()["schema"], "chiron.verdict/v1");
-    assert_eq!(verdict.json()["decision"], "admit");
 }

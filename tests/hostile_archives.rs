@@ -12,7 +12,7 @@ use chiron_storage::Digest;
 use serde_json::{Value, json};
 use support::daemon::{Daemon, DaemonOptions};
 use support::hostile::{Fixture, fixtures, good_sdist, good_wheel};
-use support::upstream::{Fault, FakeUpstream, page_path};
+use support::upstream::{FakeUpstream, Fault, page_path};
 use traces::{assert_nothing_staged, assert_problem, assert_sound, blobs, events, file_url, listed};
 
 /// Threads that attack at once.
@@ -32,7 +32,11 @@ fn attacks() -> Vec<Attack> {
     all.into_iter()
         .map(|fixture| Attack {
             sha256: Digest::of(&fixture.bytes).to_string(),
-            project: if fixture.filename.starts_with("other-") { "other" } else { "demo" },
+            project: if fixture.filename.starts_with("other-") {
+                "other"
+            } else {
+                "demo"
+            },
             fixture,
         })
         .collect()
@@ -41,9 +45,18 @@ fn attacks() -> Vec<Attack> {
 /// Sound files of the same project: they must get in beside the bad ones.
 fn good() -> Vec<(String, Vec<u8>)> {
     vec![
-        ("demo-2.0-py3-none-any.whl".to_owned(), good_wheel("demo", "2.0", &[("demo/data.txt", b"hello")])),
-        ("demo-2.0.tar.gz".to_owned(), good_sdist("demo", "2.0", &[("setup.py", b"")])),
-        ("demo-3.0-py3-none-any.whl".to_owned(), good_wheel("demo", "3.0", &[])),
+        (
+            "demo-2.0-py3-none-any.whl".to_owned(),
+            good_wheel("demo", "2.0", &[("demo/data.txt", b"hello")]),
+        ),
+        (
+            "demo-2.0.tar.gz".to_owned(),
+            good_sdist("demo", "2.0", &[("setup.py", b"")]),
+        ),
+        (
+            "demo-3.0-py3-none-any.whl".to_owned(),
+            good_wheel("demo", "3.0", &[]),
+        ),
     ]
 }
 
@@ -51,8 +64,17 @@ fn good() -> Vec<(String, Vec<u8>)> {
 fn publish(upstream: &FakeUpstream, attacks: &[Attack], good: &[(String, Vec<u8>)]) {
     let entries = attacks
         .iter()
-        .map(|attack| (attack.project, attack.fixture.filename.as_str(), attack.fixture.bytes.as_slice()))
-        .chain(good.iter().map(|(filename, bytes)| ("demo", filename.as_str(), bytes.as_slice())));
+        .map(|attack| {
+            (
+                attack.project,
+                attack.fixture.filename.as_str(),
+                attack.fixture.bytes.as_slice(),
+            )
+        })
+        .chain(
+            good.iter()
+                .map(|(filename, bytes)| ("demo", filename.as_str(), bytes.as_slice())),
+        );
     let mut pages = [("demo", Vec::new()), ("other", Vec::new())];
     for (n, (project, filename, bytes)) in entries.enumerate() {
         let path = address(n, filename);
@@ -61,7 +83,10 @@ fn publish(upstream: &FakeUpstream, attacks: &[Attack], good: &[(String, Vec<u8>
             "filename": filename, "url": format!("http://{}{path}", upstream.addr()), "size": bytes.len(),
             "hashes": { "sha256": Digest::of(bytes).to_string() },
         }));
-        upstream.fault(&path, Fault::Body("application/octet-stream".to_owned(), bytes.to_vec().into()));
+        upstream.fault(
+            &path,
+            Fault::Body("application/octet-stream".to_owned(), bytes.to_vec().into()),
+        );
     }
     for (project, files) in pages {
         let page = json!({ "meta": { "api-version": "1.0" }, "name": project, "files": files }).to_string();
@@ -84,14 +109,23 @@ fn for_each(attacks: &[Attack], work: impl Fn(&Attack) -> Result<(), String> + S
             scope.spawn(move || {
                 for attack in part {
                     if let Err(why) = work(attack) {
-                        complaints.lock().unwrap().push(format!("{}: {why}", attack.fixture.name));
+                        complaints
+                            .lock()
+                            .unwrap()
+                            .push(format!("{}: {why}", attack.fixture.name));
                     }
                 }
             });
         }
     });
     let complaints = complaints.into_inner().unwrap();
-    assert!(complaints.is_empty(), "{} of {} attacks:\n{}", complaints.len(), attacks.len(), complaints.join("\n"));
+    assert!(
+        complaints.is_empty(),
+        "{} of {} attacks:\n{}",
+        complaints.len(),
+        attacks.len(),
+        complaints.join("\n")
+    );
 }
 
 fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
@@ -102,7 +136,10 @@ fn check(holds: bool, why: impl FnOnce() -> String) -> Result<(), String> {
 fn codes(verdict: &Value) -> BTreeSet<String> {
     let checks = verdict["checks"].as_array().into_iter().flatten();
     let findings = checks.flat_map(|row| row["facts"]["findings"].as_array().into_iter().flatten());
-    findings.filter_map(|finding| finding["code"].as_str()).map(ToOwned::to_owned).collect()
+    findings
+        .filter_map(|finding| finding["code"].as_str())
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// Exactly one `refused` event for each attack, with a code of the structure check, and nothing else but `admitted`
@@ -111,22 +148,39 @@ fn codes(verdict: &Value) -> BTreeSet<String> {
 fn assert_side_effects(daemon: &Daemon, attacks: &[Attack], good: &[(String, Vec<u8>)]) {
     let mut refused = BTreeSet::new();
     for event in events(daemon) {
-        let key = (event["filename"].as_str().unwrap().to_owned(), event["sha256"].as_str().unwrap().to_owned());
+        let key = (
+            event["filename"].as_str().unwrap().to_owned(),
+            event["sha256"].as_str().unwrap().to_owned(),
+        );
         if event["type"] == "admitted" {
-            assert!(good.iter().any(|(name, bytes)| key == (name.clone(), Digest::of(bytes).to_string())), "{event:#}");
+            assert!(
+                good.iter()
+                    .any(|(name, bytes)| key == (name.clone(), Digest::of(bytes).to_string())),
+                "{event:#}"
+            );
             continue;
         }
         assert_eq!(event["type"], "refused", "{event:#}");
         let reason = &event["reasons"][0];
         assert_eq!(reason["check"], "structure", "{event:#}");
-        assert!(reason["code"].as_str().is_some_and(|code| !code.is_empty() && code != "failed"), "{event:#}");
+        assert!(
+            reason["code"]
+                .as_str()
+                .is_some_and(|code| !code.is_empty() && code != "failed"),
+            "{event:#}"
+        );
         assert!(refused.insert(key), "refused twice: {event:#}");
     }
-    let expected: BTreeSet<_> =
-        attacks.iter().map(|attack| (attack.fixture.filename.clone(), attack.sha256.clone())).collect();
+    let expected: BTreeSet<_> = attacks
+        .iter()
+        .map(|attack| (attack.fixture.filename.clone(), attack.sha256.clone()))
+        .collect();
     assert_eq!(refused, expected);
     let stored: Vec<String> = blobs(daemon.data_dir()).into_keys().collect();
-    let mut wanted: Vec<String> = good.iter().map(|(_, bytes)| Digest::of(bytes).to_string()).collect();
+    let mut wanted: Vec<String> = good
+        .iter()
+        .map(|(_, bytes)| Digest::of(bytes).to_string())
+        .collect();
     wanted.sort();
     assert_eq!(stored, wanted, "only the sound files are stored");
     assert_nothing_staged(daemon.data_dir());
@@ -139,7 +193,13 @@ fn assert_side_effects(daemon: &Daemon, attacks: &[Attack], good: &[(String, Vec
 fn peak_memory(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().strip_suffix("kB").unwrap().trim().parse::<u64>().unwrap() * 1024
+    line.trim()
+        .strip_suffix("kB")
+        .unwrap()
+        .trim()
+        .parse::<u64>()
+        .unwrap()
+        * 1024
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,27 +208,48 @@ async fn what_upstream_offers_is_refused_with_its_reason() {
     let (attacks, good) = (attacks(), good());
     publish(&upstream, &attacks, &good);
     let mut daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()));
-    assert_eq!(listed(&daemon, "other").len(), 1, "before the gate it is a candidate");
+    assert_eq!(
+        listed(&daemon, "other").len(),
+        1,
+        "before the gate it is a candidate"
+    );
 
     for_each(&attacks, |attack| {
-        let Fixture { filename, expect_code, .. } = &attack.fixture;
+        let Fixture {
+            filename,
+            expect_code,
+            ..
+        } = &attack.fixture;
         let url = file_url(&attack.sha256, filename);
         let answer = daemon.get(&url);
         check(answer.status == 403, || format!("answered {answer}"))?;
-        check(answer.reason.starts_with(&format!("{filename} was refused by this index: structure: ")), || {
-            format!("reason phrase {:?}", answer.reason)
-        })?;
-        check(answer.header("content-type") == "application/problem+json", || format!("{answer}"))?;
+        check(
+            answer
+                .reason
+                .starts_with(&format!("{filename} was refused by this index: structure: ")),
+            || format!("reason phrase {:?}", answer.reason),
+        )?;
+        check(
+            answer.header("content-type") == "application/problem+json",
+            || format!("{answer}"),
+        )?;
         let problem = answer.json();
-        check(problem["status"] == 403 && problem["type"] == "urn:chiron:problem:not-admitted", || problem.to_string())?;
+        check(
+            problem["status"] == 403 && problem["type"] == "urn:chiron:problem:not-admitted",
+            || problem.to_string(),
+        )?;
         let detail = problem["detail"].as_str().unwrap_or_default();
-        check(detail.contains("chiron explain"), || format!("no next step: {detail}"))?;
+        check(detail.contains("chiron explain"), || {
+            format!("no next step: {detail}")
+        })?;
         let beside = daemon.get(&format!("{url}.metadata"));
         check(beside.status == 403, || format!("its metadata: {beside}"))?;
         let verdict = daemon.get(&format!("{url}.verdict.json")).json();
         check(verdict["decision"] == "refuse", || verdict.to_string())?;
         let found = codes(&verdict);
-        check(found.contains(*expect_code), || format!("found {found:?}, not {expect_code}"))
+        check(found.contains(*expect_code), || {
+            format!("found {found:?}, not {expect_code}")
+        })
     });
     for (filename, bytes) in &good {
         let answer = daemon.get(&file_url(&Digest::of(bytes).to_string(), filename));
@@ -187,10 +268,21 @@ async fn what_upstream_offers_is_refused_with_its_reason() {
     daemon.restart();
     for (n, attack) in attacks.iter().enumerate().step_by(20) {
         let Fixture { filename, .. } = &attack.fixture;
-        assert_problem(&daemon.get(&file_url(&attack.sha256, filename)), 403, "not-admitted");
-        assert_eq!(upstream.count(&address(n, filename)), 0, "{filename} was fetched again");
+        assert_problem(
+            &daemon.get(&file_url(&attack.sha256, filename)),
+            403,
+            "not-admitted",
+        );
+        assert_eq!(
+            upstream.count(&address(n, filename)),
+            0,
+            "{filename} was fetched again"
+        );
     }
-    assert!(daemon.local_cli(&["log", "verify"]).status == 2, "the daemon holds the folder");
+    assert!(
+        daemon.local_cli(&["log", "verify"]).status == 2,
+        "the daemon holds the folder"
+    );
     daemon.cli(&["log", "verify"]).expect(0);
 }
 
@@ -206,13 +298,23 @@ fn what_is_handed_in_is_refused_with_exit_status_1() {
         daemon.cli(&["ingest", path.to_str().unwrap()])
     };
     for_each(&attacks, |attack| {
-        let Fixture { name, filename, bytes, .. } = &attack.fixture;
+        let Fixture {
+            name,
+            filename,
+            bytes,
+            ..
+        } = &attack.fixture;
         let output = hand_in(name, filename, bytes);
         check(output.status == 1, || output.to_string())?;
         let line = output.stdout.lines().next().unwrap_or_default();
-        check(line.starts_with("refused") && line.contains(filename.as_str()), || output.to_string())?;
+        check(
+            line.starts_with("refused") && line.contains(filename.as_str()),
+            || output.to_string(),
+        )?;
         check(line.contains("structure: "), || format!("no reason: {output}"))?;
-        check(output.stderr.contains("chiron explain"), || format!("no next step: {output}"))?;
+        check(output.stderr.contains("chiron explain"), || {
+            format!("no next step: {output}")
+        })?;
         check(!output.stderr.contains("panicked"), || output.to_string())
     });
     for (filename, bytes) in &good {
@@ -223,7 +325,12 @@ fn what_is_handed_in_is_refused_with_exit_status_1() {
     // The same again changes nothing: no event, no blob.
     let before = traces::log_size(&daemon);
     for attack in attacks.iter().step_by(25) {
-        hand_in(attack.fixture.name, &attack.fixture.filename, &attack.fixture.bytes).expect(1);
+        hand_in(
+            attack.fixture.name,
+            &attack.fixture.filename,
+            &attack.fixture.bytes,
+        )
+        .expect(1);
     }
     assert_eq!(traces::log_size(&daemon), before);
     assert_side_effects(&daemon, &attacks, &good);

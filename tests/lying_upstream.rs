@@ -12,8 +12,8 @@ use serde_json::json;
 use support::daemon::{Daemon, DaemonOptions};
 use support::upstream::{FakeFile, FakeUpstream, Fault, Ranges, file_path, metadata_path, page_path};
 use traces::{
-    assert_nothing_admitted, assert_nothing_staged, assert_problem, assert_sound, assert_upstream_failed, event_types,
-    events_of, file_url, listed, wait_until,
+    assert_nothing_admitted, assert_nothing_staged, assert_problem, assert_sound, assert_upstream_failed,
+    event_types, events_of, file_url, listed, wait_until,
 };
 
 const JSON: &str = "application/vnd.pypi.simple.v1+json";
@@ -72,18 +72,34 @@ async fn a_wrong_hash_is_refused_and_not_fetched_again() {
     lie.sha256 = "0".repeat(64);
     upstream.add(lie.clone());
     let daemon = impatient(&upstream);
-    assert_eq!(listed(&daemon, "demo"), [lie.filename.as_str()], "a candidate, as far as anybody knows");
+    assert_eq!(
+        listed(&daemon, "demo"),
+        [lie.filename.as_str()],
+        "a candidate, as far as anybody knows"
+    );
     for _ in 0..3 {
         let answer = daemon.get(&url_of(&lie));
         assert_problem(&answer, 403, "not-admitted");
         assert!(answer.reason.contains("claims sha256 0000"), "{answer}");
     }
-    assert_eq!(upstream.count(&file_path(&lie.filename)), 1, "a broken promise is remembered");
-    assert_problem(&daemon.get(&format!("{}.metadata", url_of(&lie))), 403, "not-admitted");
+    assert_eq!(
+        upstream.count(&file_path(&lie.filename)),
+        1,
+        "a broken promise is remembered"
+    );
+    assert_problem(
+        &daemon.get(&format!("{}.metadata", url_of(&lie))),
+        403,
+        "not-admitted",
+    );
     assert_eq!(listed(&daemon, "demo"), Vec::<String>::new());
     let events = events_of(&daemon, "refused");
     assert_eq!(events.len(), 1, "{events:#?}");
-    assert_eq!(events[0]["sha256"], truth.sha256.as_str(), "the event names what came");
+    assert_eq!(
+        events[0]["sha256"],
+        truth.sha256.as_str(),
+        "the event names what came"
+    );
     assert_eq!(events[0]["reasons"][0]["check"], "hashes");
     assert_nothing_admitted(&daemon);
     daemon.cli(&["ingest", "demo"]).expect(1);
@@ -98,12 +114,17 @@ async fn a_wrong_size_is_no_admission_and_no_judgment() {
             let truth = small();
             upstream.add(truth.clone());
             upstream.shape(|shape| shape.chunked = chunked);
-            upstream.change(&truth.filename, |file| file.size = if more { file.size + 1 } else { file.size - 1 });
+            upstream.change(&truth.filename, |file| {
+                file.size = if more { file.size + 1 } else { file.size - 1 }
+            });
             let daemon = impatient(&upstream);
             let answer = daemon.get(&url_of(&truth));
             assert_upstream_failed(&answer);
             assert_nothing_admitted(&daemon);
-            assert!(traces::events(&daemon).is_empty(), "chunked {chunked}, more {more}");
+            assert!(
+                traces::events(&daemon).is_empty(),
+                "chunked {chunked}, more {more}"
+            );
             upstream.change(&truth.filename, |file| file.size = truth.size);
             assert_comes(&daemon, &truth);
         }
@@ -123,7 +144,9 @@ async fn what_breaks_off_once_is_resumed() {
         assert!(answer.body == file.bytes, "{fault:?}");
         let requests = upstream.requests_of(&file_path(&file.filename));
         assert_eq!(requests.len(), 2, "{fault:?}");
-        assert!(requests[1].header("range").starts_with("bytes=") && requests[1].header("range") != "bytes=0-");
+        assert!(
+            requests[1].header("range").starts_with("bytes=") && requests[1].header("range") != "bytes=0-"
+        );
         assert_comes(&daemon, &file);
     }
 }
@@ -154,15 +177,26 @@ async fn what_breaks_off_always_is_502_and_comes_when_it_is_well() {
     let daemon = impatient(&upstream);
     for fault in faults {
         assert_eq!(listed(&daemon, "demo"), [file.filename.as_str()], "{fault:?}");
-        let path = if matches!(fault, Fault::RedirectLoop | Fault::RedirectForEver) { "*".to_owned() } else { file_path(&file.filename) };
+        let path = if matches!(fault, Fault::RedirectLoop | Fault::RedirectForEver) {
+            "*".to_owned()
+        } else {
+            file_path(&file.filename)
+        };
         let asked = upstream.count(&file_path(&file.filename));
         upstream.fault(&path, fault.clone());
         let started = Instant::now();
         let answer = daemon.get(&url_of(&file));
         assert_eq!(answer.status, 502, "{fault:?}: {answer}");
         assert_upstream_failed(&answer);
-        assert!(started.elapsed() < Duration::from_secs(4), "{fault:?} took {:?}", started.elapsed());
-        assert!(upstream.count(&file_path(&file.filename)) <= asked + 2, "{fault:?}: tried too often");
+        assert!(
+            started.elapsed() < Duration::from_secs(4),
+            "{fault:?} took {:?}",
+            started.elapsed()
+        );
+        assert!(
+            upstream.count(&file_path(&file.filename)) <= asked + 2,
+            "{fault:?}: tried too often"
+        );
         assert_nothing_admitted(&daemon);
         upstream.heal();
     }
@@ -235,19 +269,38 @@ async fn html_with_every_oddity_lists_what_is_sound() {
     let mut body = body.into_bytes();
     body.extend(b"\xff\xfe</p>");
     upstream.shape(|shape| shape.json = false);
-    for content_type in ["text/html", "text/html; charset=iso-8859-1", "application/octet-stream", JSON] {
+    for content_type in [
+        "text/html",
+        "text/html; charset=iso-8859-1",
+        "application/octet-stream",
+        JSON,
+    ] {
         upstream.heal();
-        upstream.fault(&page_path("demo"), Fault::Body(content_type.to_owned(), body.clone().into()));
+        upstream.fault(
+            &page_path("demo"),
+            Fault::Body(content_type.to_owned(), body.clone().into()),
+        );
         let mut names = listed_anew(&daemon, &upstream);
         names.sort();
-        assert_eq!(names, ["Demo-1.2.zip", "demo-1.0-py3-none-any.whl", "demo-1.1.tar.gz"], "{content_type}");
+        assert_eq!(
+            names,
+            ["Demo-1.2.zip", "demo-1.0-py3-none-any.whl", "demo-1.1.tar.gz"],
+            "{content_type}"
+        );
     }
     let page = daemon.page("demo");
     let files = page["files"].as_array().unwrap();
     let named = |name: &str| files.iter().find(|file| file["filename"] == name).unwrap();
     assert_eq!(named("demo-1.0-py3-none-any.whl")["requires-python"], ">=3.8");
-    assert_eq!(named("Demo-1.2.zip")["yanked"], true, "an empty reason would split installers");
-    assert!(!page.to_string().contains(&upstream.addr().to_string()), "an upstream address is never told: {page:#}");
+    assert_eq!(
+        named("Demo-1.2.zip")["yanked"],
+        true,
+        "an empty reason would split installers"
+    );
+    assert!(
+        !page.to_string().contains(&upstream.addr().to_string()),
+        "an upstream address is never told: {page:#}"
+    );
     assert_comes(&daemon, &file);
 }
 
@@ -262,11 +315,18 @@ async fn five_thousand_files_are_one_page() {
         upstream.shape(|shape| shape.json = json);
         let started = Instant::now();
         assert_eq!(listed_anew(&daemon, &upstream).len(), 5_001);
-        assert!(started.elapsed() < Duration::from_secs(3), "JSON {json}: {:?}", started.elapsed());
+        assert!(
+            started.elapsed() < Duration::from_secs(3),
+            "JSON {json}: {:?}",
+            started.elapsed()
+        );
     }
     // One of the five thousand is no sdist at all; the others are not touched by that.
     let bad = daemon.page("demo")["files"][17].clone();
-    let (sha256, name) = (bad["hashes"]["sha256"].as_str().unwrap(), bad["filename"].as_str().unwrap());
+    let (sha256, name) = (
+        bad["hashes"]["sha256"].as_str().unwrap(),
+        bad["filename"].as_str().unwrap(),
+    );
     assert_problem(&daemon.get(&file_url(sha256, name)), 403, "not-admitted");
     assert_eq!(daemon.get(&url_of(&file)).status, 200);
     assert_eq!(listed(&daemon, "demo").len(), 5_000);
@@ -288,11 +348,17 @@ async fn metadata_that_was_handed_out_must_be_the_wheels_own() {
         upstream.fault(&late, Fault::Delay(Duration::from_millis(350)));
         let daemon = impatient(&upstream);
         let handed_out = daemon.get(&format!("{}.metadata", url_of(&file)));
-        wait_until("both were asked for", || upstream.count(&late) > 0 && upstream.count(&early) > 0);
+        wait_until("both were asked for", || {
+            upstream.count(&late) > 0 && upstream.count(&early) > 0
+        });
         let answer = daemon.get(&url_of(&file));
         if handed_out.status == 200 && handed_out.text().contains("evil") {
             assert_problem(&answer, 403, "not-admitted");
-            assert_eq!(events_of(&daemon, "refused").len(), 1, "wheel first: {wheel_first}");
+            assert_eq!(
+                events_of(&daemon, "refused").len(),
+                1,
+                "wheel first: {wheel_first}"
+            );
             assert!(listed(&daemon, "demo").is_empty());
             assert_nothing_admitted(&daemon);
         } else {
@@ -313,9 +379,15 @@ async fn addresses_that_are_not_of_the_web_are_left_out() {
     let daemon = impatient(&upstream);
     let (sha256, good) = (small().sha256, FakeFile::wheel("demo", "2.0", 0));
     let links = [
-        ("demo-1.0-py3-none-any.whl", "ftp://127.0.0.1/demo-1.0-py3-none-any.whl".to_owned()),
+        (
+            "demo-1.0-py3-none-any.whl",
+            "ftp://127.0.0.1/demo-1.0-py3-none-any.whl".to_owned(),
+        ),
         ("demo-3.0-py3-none-any.whl", "javascript:alert(1)".to_owned()),
-        ("demo-4.0-py3-none-any.whl", "data:application/zip;base64,UEsFBg==".to_owned()),
+        (
+            "demo-4.0-py3-none-any.whl",
+            "data:application/zip;base64,UEsFBg==".to_owned(),
+        ),
         ("demo-5.0-py3-none-any.whl", "gopher://127.0.0.1:70/x".to_owned()),
         ("demo-6.0-py3-none-any.whl", format!("file://{}", local.display())),
         ("demo-7.0-py3-none-any.whl", "unix:/run/docker.sock".to_owned()),
@@ -325,7 +397,9 @@ async fn addresses_that_are_not_of_the_web_are_left_out() {
         .map(|(name, url)| json!({ "filename": name, "url": url, "hashes": { "sha256": sha256 } }))
         .collect();
     let cloud = "http://169.254.169.254/latest/demo-8.0-py3-none-any.whl";
-    files.push(json!({ "filename": "demo-8.0-py3-none-any.whl", "url": cloud, "hashes": { "sha256": sha256 } }));
+    files.push(
+        json!({ "filename": "demo-8.0-py3-none-any.whl", "url": cloud, "hashes": { "sha256": sha256 } }),
+    );
     files.push(json!({ "filename": good.filename, "url": format!("http://{}/files/{}", upstream.addr(), good.filename), "hashes": { "sha256": good.sha256 } }));
     let page = json!({ "meta": { "api-version": "1.0" }, "name": "demo", "files": files }).to_string();
     upstream.add(good.clone());

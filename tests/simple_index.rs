@@ -51,7 +51,12 @@ fn ask(daemon: &Daemon, project: &str) -> Answer {
 }
 
 fn filenames(page: &Value) -> Vec<&str> {
-    page["files"].as_array().unwrap().iter().map(|file| file["filename"].as_str().unwrap()).collect()
+    page["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["filename"].as_str().unwrap())
+        .collect()
 }
 
 fn served(file: &FakeFile) -> String {
@@ -60,7 +65,12 @@ fn served(file: &FakeFile) -> String {
 
 fn events(daemon: &Daemon) -> Vec<Value> {
     let page = daemon.admin("GET", "/api/v1/events?limit=1000", b"").json();
-    page["items"].as_array().unwrap().iter().map(|item| item["event"].clone()).collect()
+    page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["event"].clone())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,7 +79,11 @@ async fn curated_mode_lists_what_was_ingested_and_asks_nobody() {
     let upstream = upstream_with(&[one.clone(), two.clone()]).await;
     let daemon = Daemon::start(DaemonOptions::curated(&upstream.index_url()));
     assert_eq!(ask(&daemon, "demo").status, 404);
-    assert_eq!(daemon.get(&served(&one)).status, 404, "a download brings nothing in");
+    assert_eq!(
+        daemon.get(&served(&one)).status,
+        404,
+        "a download brings nothing in"
+    );
     assert_eq!(daemon.get(&format!("{}.metadata", served(&one))).status, 404);
     assert_eq!(upstream.requests().len(), 0, "{:?}", upstream.requests());
 
@@ -79,7 +93,11 @@ async fn curated_mode_lists_what_was_ingested_and_asks_nobody() {
     assert_eq!(filenames(&daemon.page("demo")), [one.filename.as_str()]);
     assert_eq!(daemon.get(&served(&one)).body, one.bytes);
     assert_eq!(daemon.get(&served(&two)).status, 404);
-    assert_eq!(upstream.requests().len(), 0, "installers never reach a curated upstream");
+    assert_eq!(
+        upstream.requests().len(),
+        0,
+        "installers never reach a curated upstream"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,16 +112,31 @@ async fn an_owned_name_is_never_asked_upstream() {
     assert_eq!(daemon.get(&format!("/explain/{}", theirs.filename)).status, 200);
     let job = ingest(&daemon, &json!([{ "project": "Acme_Tools" }]));
     assert_eq!(job["files"][0]["outcome"], "not-found", "{job:#}");
-    assert!(job["files"][0]["reasons"].to_string().contains("owned"), "{job:#}");
+    assert!(
+        job["files"][0]["reasons"].to_string().contains("owned"),
+        "{job:#}"
+    );
 
     let ours = wheel("acme-tools", "1.0", &[]);
-    assert_eq!(daemon.put_file(&ours.filename, &ours.bytes)["outcome"], "admitted");
+    assert_eq!(
+        daemon.put_file(&ours.filename, &ours.bytes)["outcome"],
+        "admitted"
+    );
     assert_eq!(filenames(&daemon.page("acme-tools")), [ours.filename.as_str()]);
-    assert_eq!(daemon.admin("GET", "/api/v1/projects/acme-tools", b"").json()["owned"], true);
+    assert_eq!(
+        daemon.admin("GET", "/api/v1/projects/acme-tools", b"").json()["owned"],
+        true
+    );
     daemon.page("other");
     let asked: Vec<_> = upstream.requests().into_iter().map(|r| r.path).collect();
-    assert!(asked.iter().all(|path| !path.to_lowercase().contains("acme")), "{asked:?}");
-    assert!(asked.contains(&page_path("other")), "other names are asked: {asked:?}");
+    assert!(
+        asked.iter().all(|path| !path.to_lowercase().contains("acme")),
+        "{asked:?}"
+    );
+    assert!(
+        asked.contains(&page_path("other")),
+        "other names are asked: {asked:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,22 +146,45 @@ async fn on_demand_lists_candidates_until_they_are_judged() {
     let daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()));
     let page = daemon.page("demo");
     assert_eq!(filenames(&page), [good.filename.as_str(), bad.filename.as_str()]);
-    assert_eq!(upstream.count(&file_path(&good.filename)), 0, "a list downloads nothing");
+    assert_eq!(
+        upstream.count(&file_path(&good.filename)),
+        0,
+        "a list downloads nothing"
+    );
     assert!(events(&daemon).is_empty(), "and decides nothing");
 
     assert_eq!(daemon.get(&served(&good)).body, good.bytes);
     assert_eq!(daemon.get(&served(&bad)).status, 403);
     let page = daemon.page("demo");
-    assert_eq!(filenames(&page), [good.filename.as_str()], "what was refused is listed no more");
+    assert_eq!(
+        filenames(&page),
+        [good.filename.as_str()],
+        "what was refused is listed no more"
+    );
     assert_eq!(page["versions"], json!(["1.0"]));
     let events = events(&daemon);
     let types: Vec<_> = events.iter().map(|e| (&e["type"], &e["sha256"])).collect();
-    assert_eq!(types, [(&json!("admitted"), &json!(good.sha256)), (&json!("refused"), &json!(bad.sha256))]);
+    assert_eq!(
+        types,
+        [
+            (&json!("admitted"), &json!(good.sha256)),
+            (&json!("refused"), &json!(bad.sha256))
+        ]
+    );
 
     // Judged once: another download asks upstream for nothing.
     upstream.forget_requests();
-    assert_eq!((daemon.get(&served(&good)).status, daemon.get(&served(&bad)).status), (200, 403));
-    assert_eq!(upstream.count(&file_path(&good.filename)) + upstream.count(&file_path(&bad.filename)), 0);
+    assert_eq!(
+        (
+            daemon.get(&served(&good)).status,
+            daemon.get(&served(&bad)).status
+        ),
+        (200, 403)
+    );
+    assert_eq!(
+        upstream.count(&file_path(&good.filename)) + upstream.count(&file_path(&bad.filename)),
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,8 +195,11 @@ async fn yanks_of_upstream_come_and_go_and_the_operators_stays() {
     for file in [&theirs, &ours] {
         assert_eq!(daemon.get(&served(file)).status, 200);
     }
-    let answer =
-        daemon.admin("POST", &format!("/api/v1/files/{}/yank", ours.sha256), br#"{"reason":"breaks us"}"#);
+    let answer = daemon.admin(
+        "POST",
+        &format!("/api/v1/files/{}/yank", ours.sha256),
+        br#"{"reason":"breaks us"}"#,
+    );
     assert_eq!(answer.status, 200, "{answer}");
     let yanks = || {
         let page = daemon.page("demo");
@@ -148,15 +207,29 @@ async fn yanks_of_upstream_come_and_go_and_the_operators_stays() {
         (of(0), of(1))
     };
     upstream.change(&theirs.filename, |file| file.yanked = Some("broken".to_owned()));
-    wait_for("upstream's yank shows", || (yanks() == (json!("broken"), json!("breaks us"))).then_some(()));
+    wait_for("upstream's yank shows", || {
+        (yanks() == (json!("broken"), json!("breaks us"))).then_some(())
+    });
     upstream.change(&theirs.filename, |file| file.yanked = None);
-    wait_for("upstream's yank is gone", || (yanks().0 == json!(false)).then_some(()));
-    assert_eq!(yanks().1, "breaks us", "an operator's yank stands whatever upstream says");
+    wait_for("upstream's yank is gone", || {
+        (yanks().0 == json!(false)).then_some(())
+    });
+    assert_eq!(
+        yanks().1,
+        "breaks us",
+        "an operator's yank stands whatever upstream says"
+    );
 
     let events = events(&daemon);
-    let told: Vec<_> = events[2..].iter().map(|e| (e["type"].as_str().unwrap(), &e["by"])).collect();
+    let told: Vec<_> = events[2..]
+        .iter()
+        .map(|e| (e["type"].as_str().unwrap(), &e["by"]))
+        .collect();
     let (operator, fake) = (json!("operator"), json!({ "upstream": "fake" }));
-    assert_eq!(told, [("yanked", &operator), ("yanked", &fake), ("unyanked", &fake)]);
+    assert_eq!(
+        told,
+        [("yanked", &operator), ("yanked", &fake), ("unyanked", &fake)]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +245,10 @@ async fn a_projects_status_is_relayed_and_quarantine_hides_its_files() {
                         "hashes": { "sha256": file.sha256 }, "size": file.size }],
         });
         upstream.heal();
-        let body = Fault::Body("application/vnd.pypi.simple.v1+json".to_owned(), page.to_string().into());
+        let body = Fault::Body(
+            "application/vnd.pypi.simple.v1+json".to_owned(),
+            page.to_string().into(),
+        );
         upstream.fault(&page_path("demo"), body);
         wait_for("the status is relayed", || {
             let page = daemon.page("demo");
@@ -182,12 +258,22 @@ async fn a_projects_status_is_relayed_and_quarantine_hides_its_files() {
     let archived = say(json!({ "status": "archived", "reason": "use other" }));
     assert_eq!(filenames(&archived), [file.filename.as_str()]);
     let quarantined = say(json!({ "status": "quarantined", "reason": "malware" }));
-    assert!(filenames(&quarantined).is_empty() && quarantined["versions"] == json!([]), "{quarantined:#}");
-    let html = daemon.request("GET", "/simple/demo/", &[("Accept", "text/html")]).text();
-    assert!(html.contains("content=\"quarantined\"") && !html.contains("<a "), "{html}");
+    assert!(
+        filenames(&quarantined).is_empty() && quarantined["versions"] == json!([]),
+        "{quarantined:#}"
+    );
+    let html = daemon
+        .request("GET", "/simple/demo/", &[("Accept", "text/html")])
+        .text();
+    assert!(
+        html.contains("content=\"quarantined\"") && !html.contains("<a "),
+        "{html}"
+    );
     let active = say(json!({ "status": "active" }));
     assert_eq!(filenames(&active), [file.filename.as_str()]);
-    let told = events(&daemon).into_iter().filter(|e| e["type"] == "project-status");
+    let told = events(&daemon)
+        .into_iter()
+        .filter(|e| e["type"] == "project-status");
     let told: Vec<_> = told.map(|e| e["status"].clone()).collect();
     assert_eq!(told, ["archived", "quarantined", "active"], "each was an event");
 }
@@ -206,14 +292,23 @@ fn rows_of_json(page: &Value) -> Vec<Row> {
             };
             let sha256 = text(&file["hashes"]["sha256"]).unwrap();
             let metadata = text(&file["core-metadata"]["sha256"]);
-            (text(&file["filename"]).unwrap(), sha256, text(&file["requires-python"]), yanked, metadata)
+            (
+                text(&file["filename"]).unwrap(),
+                sha256,
+                text(&file["requires-python"]),
+                yanked,
+                metadata,
+            )
         })
         .collect()
 }
 
 fn rows_of_html(html: &str) -> Vec<Row> {
     let unescape = |text: &str| {
-        text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+        text.replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&quot;", "\"")
+            .replace("&amp;", "&")
     };
     let anchors = html.split("<a ").skip(1);
     anchors
@@ -223,7 +318,12 @@ fn rows_of_html(html: &str) -> Vec<Row> {
                 let rest = &tag[tag.find(&format!("{name}=\""))? + name.len() + 2..];
                 Some(unescape(rest.split('"').next().unwrap()))
             };
-            let sha256 = attribute("href").unwrap().split_once("#sha256=").unwrap().1.to_owned();
+            let sha256 = attribute("href")
+                .unwrap()
+                .split_once("#sha256=")
+                .unwrap()
+                .1
+                .to_owned();
             let metadata = attribute("data-core-metadata");
             assert_eq!(metadata, attribute("data-dist-info-metadata"), "{tag}");
             (
@@ -239,7 +339,9 @@ fn rows_of_html(html: &str) -> Vec<Row> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_says_what_the_standards_ask_and_both_forms_agree() {
-    let mut files: Vec<_> = ["1.9", "1.10", "1.10.0rc1", "2.0.dev1"].map(|v| wheel("demo", v, &[])).into();
+    let mut files: Vec<_> = ["1.9", "1.10", "1.10.0rc1", "2.0.dev1"]
+        .map(|v| wheel("demo", v, &[]))
+        .into();
     files[0].requires_python = Some(">=3.8,<4".to_owned());
     files[1].yanked = Some("bad \"<build>\" & co".to_owned());
     for (n, file) in files.iter_mut().enumerate() {
@@ -252,37 +354,76 @@ async fn a_page_says_what_the_standards_ask_and_both_forms_agree() {
         assert_eq!(daemon.get(&served(file)).status, 200);
     }
     let page = daemon.page("demo");
-    assert_eq!((&page["meta"]["api-version"], &page["name"]), (&json!("1.4"), &json!("demo")));
-    assert_eq!(page["versions"], json!(["1.9", "1.10rc1", "1.10", "2.0.dev1"]), "sorted as PEP 440 says");
+    assert_eq!(
+        (&page["meta"]["api-version"], &page["name"]),
+        (&json!("1.4"), &json!("demo"))
+    );
+    assert_eq!(
+        page["versions"],
+        json!(["1.9", "1.10.0rc1", "1.10", "2.0.dev1"]),
+        "sorted as PEP 440 says"
+    );
     for file in &files {
-        let entry = page["files"].as_array().unwrap().iter().find(|e| e["filename"] == *file.filename).unwrap();
+        let entry = page["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|e| e["filename"] == *file.filename)
+            .unwrap();
         assert_eq!(entry["size"], file.bytes.len());
         assert_eq!(entry["upload-time"], *file.upload_time, "upstream's, unchanged");
         assert_eq!(entry["hashes"], json!({ "sha256": file.sha256 }));
         assert_eq!(entry["url"], format!("../..{}", served(file)));
     }
     let rows = rows_of_json(&page);
-    let html = daemon.request("GET", "/simple/demo/", &[("Accept", "text/html")]).text();
+    let html = daemon
+        .request("GET", "/simple/demo/", &[("Accept", "text/html")])
+        .text();
     assert_eq!(rows_of_html(&html), rows);
-    assert!(rows.iter().all(|row| row.4.is_some()), "admitted wheels have metadata: {rows:?}");
-    assert!(rows.iter().any(|row| row.3.as_deref() == Some("bad \"<build>\" & co")), "{rows:?}");
-    assert!(rows.iter().any(|row| row.2.as_deref() == Some(">=3.8,<4")), "{rows:?}");
+    assert!(
+        rows.iter().all(|row| row.4.is_some()),
+        "admitted wheels have metadata: {rows:?}"
+    );
+    assert!(
+        rows.iter()
+            .any(|row| row.3.as_deref() == Some("bad \"<build>\" & co")),
+        "{rows:?}"
+    );
+    assert!(
+        rows.iter().any(|row| row.2.as_deref() == Some(">=3.8,<4")),
+        "{rows:?}"
+    );
 }
 
 #[test]
 fn unknown_is_404_and_other_spellings_are_redirected() {
     let daemon = Daemon::start(DaemonOptions::alone());
-    for path in ["/simple/unknown/", "/simple/-/", "/simple/a%2Fb/", "/simple/%C3%A9/"] {
+    for path in [
+        "/simple/unknown/",
+        "/simple/-/",
+        "/simple/a%2Fb/",
+        "/simple/%C3%A9/",
+    ] {
         let answer = daemon.request("GET", path, &[("Accept", PIP_ACCEPT)]);
         assert_eq!(answer.status, 404, "{path}: {answer}");
         assert_eq!(answer.json()["status"], 404);
     }
-    let redirects = [("/simple", "/simple/"), ("/simple/a", "/simple/a/"), ("/simple/A__b/", "/simple/a-b/")];
+    let redirects = [
+        ("/simple", "/simple/"),
+        ("/simple/a", "/simple/a/"),
+        ("/simple/A__b/", "/simple/a-b/"),
+    ];
     for (path, to) in redirects {
         let answer = daemon.get(path);
-        assert_eq!((answer.status, answer.header("location")), (301, to), "{path}: {answer}");
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (301, to),
+            "{path}: {answer}"
+        );
     }
-    let empty = daemon.request("GET", "/simple/", &[("Accept", PIP_ACCEPT)]).json();
+    let empty = daemon
+        .request("GET", "/simple/", &[("Accept", PIP_ACCEPT)])
+        .json();
     assert_eq!(empty["projects"], json!([]));
 }
 
@@ -293,14 +434,23 @@ async fn both_codings_are_revalidated_by_tags_of_their_own() {
     let daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()));
     for accept in [PIP_ACCEPT, "text/html"] {
         let ask = |coding: &str, tag: &str| {
-            let headers = [("Accept", accept), ("Accept-Encoding", coding), ("If-None-Match", tag)];
+            let headers = [
+                ("Accept", accept),
+                ("Accept-Encoding", coding),
+                ("If-None-Match", tag),
+            ];
             daemon.request("GET", "/simple/demo/", &headers)
         };
         let (plain, gzip) = (ask("identity", "\"x\""), ask("gzip, deflate", "\"x\""));
         assert_eq!((plain.status, gzip.status), (200, 200));
-        assert_eq!((plain.header("content-encoding"), gzip.header("content-encoding")), ("", "gzip"));
+        assert_eq!(
+            (plain.header("content-encoding"), gzip.header("content-encoding")),
+            ("", "gzip")
+        );
         let mut unpacked = Vec::new();
-        flate2::read::GzDecoder::new(&gzip.body[..]).read_to_end(&mut unpacked).unwrap();
+        flate2::read::GzDecoder::new(&gzip.body[..])
+            .read_to_end(&mut unpacked)
+            .unwrap();
         assert_eq!(unpacked, plain.body);
         let (plain_tag, gzip_tag) = (plain.header("etag"), gzip.header("etag"));
         assert!(plain_tag.starts_with('"') && gzip_tag.starts_with('"') && plain_tag != gzip_tag);
@@ -315,21 +465,34 @@ async fn both_codings_are_revalidated_by_tags_of_their_own() {
             let answer = ask(coding, tag);
             assert_eq!(answer.status, status, "{coding} {tag}: {answer}");
             assert_eq!(answer.body.is_empty(), status == 304);
-            assert!(answer.has("etag") && answer.header("vary").contains("Accept-Encoding"), "{answer}");
+            assert!(
+                answer.has("etag") && answer.header("vary").contains("Accept-Encoding"),
+                "{answer}"
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_upstream_that_has_a_project_supplies_all_of_it() {
-    let (mine, theirs, only) = (wheel("demo", "1.0", &[]), wheel("demo", "9.9", &[]), wheel("only", "1.0", &[]));
+    let (mine, theirs, only) = (
+        wheel("demo", "1.0", &[]),
+        wheel("demo", "9.9", &[]),
+        wheel("only", "1.0", &[]),
+    );
     let first = upstream_with(std::slice::from_ref(&mine)).await;
     let second = upstream_with(&[theirs.clone(), only.clone()]).await;
-    let options = DaemonOptions::on_demand(&first.index_url())
-        .config(&format!("[[upstream]]\nname = \"second\"\nurl = \"{}\"\nretries = 0\n", second.index_url()));
+    let options = DaemonOptions::on_demand(&first.index_url()).config(&format!(
+        "[[upstream]]\nname = \"second\"\nurl = \"{}\"\nretries = 0\n",
+        second.index_url()
+    ));
     let daemon = Daemon::start(options);
     assert_eq!(filenames(&daemon.page("demo")), [mine.filename.as_str()]);
-    assert_eq!(daemon.get(&served(&theirs)).status, 404, "the second may not add to it");
+    assert_eq!(
+        daemon.get(&served(&theirs)).status,
+        404,
+        "the second may not add to it"
+    );
     assert_eq!(second.count(&page_path("demo")), 0);
     assert_eq!(filenames(&daemon.page("only")), [only.filename.as_str()]);
     assert_eq!(daemon.get(&served(&only)).status, 200);

@@ -50,8 +50,11 @@ fn path_of(n: usize, leaves: &[Hash]) -> Vec<Hash> {
     }
     let half = leaves.len().next_power_of_two() / 2;
     let (left, right) = leaves.split_at(half);
-    let (mut path, beside) =
-        if n < half { (path_of(n, left), root_of(right)) } else { (path_of(n - half, right), root_of(left)) };
+    let (mut path, beside) = if n < half {
+        (path_of(n, left), root_of(right))
+    } else {
+        (path_of(n - half, right), root_of(left))
+    };
     path.push(beside);
     path
 }
@@ -91,12 +94,17 @@ fn open(note: &str, vkey: &str) -> Option<Head> {
     let (text, signatures) = note.split_once("\n\n")?;
     let text = format!("{text}\n");
     let signed = signatures.lines().any(|line| {
-        let Some((who, signature)) = line.strip_prefix("\u{2014} ").and_then(|line| line.split_once(' ')) else {
+        let Some((who, signature)) = line
+            .strip_prefix("\u{2014} ")
+            .and_then(|line| line.split_once(' '))
+        else {
             return false;
         };
         let signature = BASE64_STANDARD.decode(signature).unwrap_or_default();
         let ours = who == name && signature.len() == 68 && signature[..4] == id.to_be_bytes();
-        ours && UnparsedPublicKey::new(&ED25519, &key[1..]).verify(text.as_bytes(), &signature[4..]).is_ok()
+        ours && UnparsedPublicKey::new(&ED25519, &key[1..])
+            .verify(text.as_bytes(), &signature[4..])
+            .is_ok()
     });
     let mut lines = text.lines();
     let (origin, size) = (lines.next()?.to_owned(), lines.next()?.parse().ok()?);
@@ -108,7 +116,10 @@ fn open(note: &str, vkey: &str) -> Option<Head> {
 fn log_of(entries: usize) -> Daemon {
     let daemon = Daemon::start(DaemonOptions::alone());
     let file = wheel("demo", "1.0", &[]);
-    assert_eq!(daemon.put_file(&file.filename, &file.bytes)["outcome"], "admitted");
+    assert_eq!(
+        daemon.put_file(&file.filename, &file.bytes)["outcome"],
+        "admitted"
+    );
     grow(&daemon, &file.sha256, 1, entries);
     daemon
 }
@@ -136,14 +147,22 @@ fn head(daemon: &Daemon) -> Head {
 
 /// The path of a tile or bundle with `width` of 256.
 fn tile_path(kind: &str, index: usize, width: usize) -> String {
-    let partial = if width < 256 { format!(".p/{width}") } else { String::new() };
+    let partial = if width < 256 {
+        format!(".p/{width}")
+    } else {
+        String::new()
+    };
     format!("/log/tile/{kind}/{index:03}{partial}")
 }
 
 fn bytes_of(daemon: &Daemon, path: &str) -> Vec<u8> {
     let answer = daemon.get(path);
     assert_eq!(answer.status, 200, "{path}: {answer}");
-    assert_eq!(answer.header("cache-control"), "public, max-age=365000000, immutable", "{path}");
+    assert_eq!(
+        answer.header("cache-control"),
+        "public, max-age=365000000, immutable",
+        "{path}"
+    );
     answer.body
 }
 
@@ -151,7 +170,10 @@ fn bytes_of(daemon: &Daemon, path: &str) -> Vec<u8> {
 fn entries(daemon: &Daemon, size: usize) -> Vec<Vec<u8>> {
     let mut entries = Vec::new();
     for index in 0..size.div_ceil(256) {
-        let mut bundle = &bytes_of(daemon, &tile_path("entries", index, (size - index * 256).min(256)))[..];
+        let mut bundle = &bytes_of(
+            daemon,
+            &tile_path("entries", index, (size - index * 256).min(256)),
+        )[..];
         while let Some((length, rest)) = bundle.split_first_chunk::<2>() {
             let (entry, rest) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
             entries.push(entry.to_vec());
@@ -169,7 +191,15 @@ fn leaves(daemon: &Daemon, size: usize) -> Vec<Hash> {
 
 fn hashes(proof: &Value) -> Vec<Hash> {
     let hashes = proof["hashes"].as_array().unwrap().iter();
-    hashes.map(|hash| BASE64_STANDARD.decode(hash.as_str().unwrap()).unwrap().try_into().unwrap()).collect()
+    hashes
+        .map(|hash| {
+            BASE64_STANDARD
+                .decode(hash.as_str().unwrap())
+                .unwrap()
+                .try_into()
+                .unwrap()
+        })
+        .collect()
 }
 
 #[test]
@@ -181,9 +211,17 @@ fn the_checkpoint_verifies_with_the_logs_key_and_with_no_other() {
     assert_eq!(daemon.cli(&["log", "checkpoint"]).expect(0).stdout, note);
     let status = daemon.admin("GET", "/api/v1/status", b"").json();
     assert_eq!(status["log_root"], BASE64_STANDARD.encode(head.root));
-    assert_eq!(open(&note.replacen("\n3\n", "\n4\n", 1), &key), None, "a changed size is not signed");
+    assert_eq!(
+        open(&note.replacen("\n3\n", "\n4\n", 1), &key),
+        None,
+        "a changed size is not signed"
+    );
     let other = log_of(1);
-    assert_eq!(open(&note, &vkey(&other)), None, "another log's key does not open it");
+    assert_eq!(
+        open(&note, &vkey(&other)),
+        None,
+        "another log's key does not open it"
+    );
     let foreign = daemon.cli(&["log", "verify", "--key", &vkey(&other)]).expect(4);
     assert!(foreign.stderr.contains("does not verify"), "{foreign}");
 }
@@ -202,10 +240,17 @@ fn the_entries_make_the_signed_root_and_are_the_events() {
         assert_eq!(serde_json::from_slice::<Value>(entry).unwrap(), event["event"]);
     }
     // The shorter name of the bundles gives the same bytes.
-    assert_eq!(bytes_of(&daemon, "/log/entries/001.p/44"), bytes_of(&daemon, "/log/tile/entries/001.p/44"));
+    assert_eq!(
+        bytes_of(&daemon, "/log/entries/001.p/44"),
+        bytes_of(&daemon, "/log/tile/entries/001.p/44")
+    );
 
     // Level 0 holds the leaves, level 1 the roots of 256 of them.
-    let level0 = [bytes_of(&daemon, "/log/tile/0/000"), bytes_of(&daemon, "/log/tile/0/001.p/44")].concat();
+    let level0 = [
+        bytes_of(&daemon, "/log/tile/0/000"),
+        bytes_of(&daemon, "/log/tile/0/001.p/44"),
+    ]
+    .concat();
     assert_eq!(level0, leaves.concat());
     assert_eq!(bytes_of(&daemon, "/log/tile/1/000.p/1"), root_of(&leaves[..256]));
     // A part of a tile stays served when the tile has grown.
@@ -225,7 +270,11 @@ fn the_entries_make_the_signed_root_and_are_the_events() {
     ] {
         let answer = daemon.get(missing);
         assert_eq!(answer.status, 404, "{missing}: {answer}");
-        assert_eq!(answer.header("cache-control"), "no-store", "{missing}: it may come to be");
+        assert_eq!(
+            answer.header("cache-control"),
+            "no-store",
+            "{missing}: it may come to be"
+        );
     }
 }
 
@@ -234,15 +283,30 @@ fn proofs_are_those_of_the_rfc() {
     let daemon = log_of(21);
     let (key, leaves) = (vkey(&daemon), leaves(&daemon, 21));
     for (n, size) in [(0, 1), (0, 21), (7, 21), (20, 21), (15, 16), (12, 13)] {
-        let proof = daemon.admin("GET", &format!("/api/v1/log/inclusion?n={n}&size={size}"), b"").json();
+        let proof = daemon
+            .admin("GET", &format!("/api/v1/log/inclusion?n={n}&size={size}"), b"")
+            .json();
         assert_eq!(hashes(&proof), path_of(n, &leaves[..size]), "{n} in {size}");
         let head = open(proof["checkpoint"].as_str().unwrap(), &key).expect("its checkpoint verifies");
         assert_eq!((head.size, head.root), (size, root_of(&leaves[..size])));
     }
     for (from, to) in [(1, 21), (3, 7), (8, 21), (16, 20), (20, 21), (21, 21)] {
-        let proof = daemon.admin("GET", &format!("/api/v1/log/consistency?from={from}&to={to}"), b"").json();
-        assert_eq!(hashes(&proof), consistency_of(from, &leaves[..to], true), "{from} to {to}");
-        assert_eq!(open(proof["checkpoint"].as_str().unwrap(), &key).unwrap().root, root_of(&leaves[..to]));
+        let proof = daemon
+            .admin(
+                "GET",
+                &format!("/api/v1/log/consistency?from={from}&to={to}"),
+                b"",
+            )
+            .json();
+        assert_eq!(
+            hashes(&proof),
+            consistency_of(from, &leaves[..to], true),
+            "{from} to {to}"
+        );
+        assert_eq!(
+            open(proof["checkpoint"].as_str().unwrap(), &key).unwrap().root,
+            root_of(&leaves[..to])
+        );
     }
     for (path, status) in [
         ("inclusion?n=21", 404),
@@ -270,7 +334,11 @@ fn the_command_line_proves_and_verifies() {
     let proof = daemon.cli_json(&["log", "prove", "--from", "3", "--to", "8"]);
     assert_eq!(hashes(&proof["proof"]), consistency_of(3, &leaves[..8], true));
     let report = daemon.cli_json(&["log", "verify", "--key", &vkey(&daemon)]);
-    assert_eq!((&report["checked"], &report["size"]), (&Value::from(9), &Value::from(9)), "{report:#}");
+    assert_eq!(
+        (&report["checked"], &report["size"]),
+        (&Value::from(9), &Value::from(9)),
+        "{report:#}"
+    );
     daemon.cli(&["log", "prove", "9"]).expect(2);
 }
 
@@ -281,22 +349,42 @@ fn an_entry_that_was_changed_in_the_store_is_found() {
     let kept = daemon.get("/log/checkpoint").text();
     assert_eq!(daemon.stop(), 0);
     let families = chiron::catalog::FAMILIES;
-    let options = DbOptions { cache_bytes: 1 << 20, readers: 1, min_free_bytes: 0, families };
+    let options = DbOptions {
+        cache_bytes: 1 << 20,
+        readers: 1,
+        min_free_bytes: 0,
+        families,
+    };
     let db = Db::open(&daemon.data_dir().join("db"), options).unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         const ENTRIES: Table<u64, Raw> = Table::new("entries");
         let entry = db.get(&ENTRIES, &2).await.unwrap().unwrap();
-        let changed = String::from_utf8(entry.0.to_vec()).unwrap().replace("entry 2", "entry x");
+        let changed = String::from_utf8(entry.0.to_vec())
+            .unwrap()
+            .replace("entry 2", "entry x");
         assert_ne!(changed.as_bytes(), &entry.0[..]);
-        db.transact(move |tx| tx.put(&ENTRIES, &2, &Raw(changed.clone().into()))).await.unwrap();
+        db.transact(move |tx| tx.put(&ENTRIES, &2, &Raw(changed.clone().into())))
+            .await
+            .unwrap();
         db.flush().await.unwrap();
     });
     drop(db);
     drop(runtime);
     daemon.restart();
-    assert_eq!(daemon.get("/log/checkpoint").text(), kept, "the signed tree is as it was");
-    assert_ne!(root_of(&leaves(&daemon, 5)), head(&daemon).root, "and the entries no longer make it");
+    assert_eq!(
+        daemon.get("/log/checkpoint").text(),
+        kept,
+        "the signed tree is as it was"
+    );
+    assert_ne!(
+        root_of(&leaves(&daemon, 5)),
+        head(&daemon).root,
+        "and the entries no longer make it"
+    );
     let verified = daemon.cli(&["log", "verify"]).expect(4);
     assert!(verified.stderr.contains("an entry was changed"), "{verified}");
     daemon.cli(&["log", "prove", "2"]).expect(4);
@@ -306,18 +394,31 @@ fn an_entry_that_was_changed_in_the_store_is_found() {
 #[test]
 fn the_log_survives_restarts_and_only_grows() {
     let mut daemon = log_of(4);
-    let (note, key, before) = (daemon.get("/log/checkpoint").text(), vkey(&daemon), entries(&daemon, 4));
+    let (note, key, before) = (
+        daemon.get("/log/checkpoint").text(),
+        vkey(&daemon),
+        entries(&daemon, 4),
+    );
     daemon.kill9();
     daemon.restart();
     assert_eq!(vkey(&daemon), key);
-    assert_eq!(daemon.get("/log/checkpoint").text(), note, "the same tree is signed in the same words");
-    let sha256 = serde_json::from_slice::<Value>(&before[0]).unwrap()["sha256"].as_str().unwrap().to_owned();
+    assert_eq!(
+        daemon.get("/log/checkpoint").text(),
+        note,
+        "the same tree is signed in the same words"
+    );
+    let sha256 = serde_json::from_slice::<Value>(&before[0]).unwrap()["sha256"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     grow(&daemon, &sha256, 4, 7);
     daemon.restart();
     let head = head(&daemon);
     assert_eq!(head.size, 7);
     assert_eq!(entries(&daemon, 7)[..4], before[..]);
-    let proof = daemon.admin("GET", "/api/v1/log/consistency?from=4&to=7", b"").json();
+    let proof = daemon
+        .admin("GET", "/api/v1/log/consistency?from=4&to=7", b"")
+        .json();
     assert_eq!(hashes(&proof), consistency_of(4, &leaves(&daemon, 7), true));
     let file = daemon.home().join("kept.txt");
     std::fs::write(&file, note).unwrap();

@@ -10,8 +10,8 @@ use serde_json::Value;
 use support::daemon::{Daemon, DaemonOptions};
 use support::upstream::{FakeFile, FakeUpstream, Fault};
 use traces::{
-    assert_nothing_admitted, assert_problem, assert_sound, assert_upstream_failed, event_types, file_url, listed, status,
-    wait_until,
+    assert_nothing_admitted, assert_problem, assert_sound, assert_upstream_failed, event_types, file_url,
+    listed, status, wait_until,
 };
 
 fn options(upstream: &FakeUpstream) -> DaemonOptions {
@@ -33,13 +33,22 @@ fn problems(daemon: &Daemon) -> String {
     assert_eq!(answer.status, 200, "{answer}");
     let ready = answer.json();
     assert_eq!(ready["ready"], true, "{ready:#}");
-    ready["problems"].as_array().unwrap().iter().map(|problem| problem.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+    ready["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| problem.as_str().unwrap())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stale_pages_are_served_and_said() {
     let upstream = FakeUpstream::start().await;
-    let (old, new) = (FakeFile::wheel("demo", "1.0", 1_000), FakeFile::wheel("demo", "2.0", 1_000));
+    let (old, new) = (
+        FakeFile::wheel("demo", "1.0", 1_000),
+        FakeFile::wheel("demo", "2.0", 1_000),
+    );
     upstream.add(old.clone());
     upstream.add(new.clone());
     let daemon = Daemon::start(options(&upstream));
@@ -55,7 +64,11 @@ async fn stale_pages_are_served_and_said() {
         });
         assert_eq!(files_of(&daemon.page("demo")), files_of(&before), "{fault:?}");
         assert_eq!(status(&daemon)["upstreams"][0]["state"], "down", "{fault:?}");
-        assert_eq!(daemon.get(&url_of(&old)).status, 200, "an admitted file needs no upstream");
+        assert_eq!(
+            daemon.get(&url_of(&old)).status,
+            200,
+            "an admitted file needs no upstream"
+        );
         assert_upstream_failed(&daemon.get(&url_of(&new)));
         let unknown = daemon.get("/simple/unknown/");
         assert_problem(&unknown, 502, "upstream-failed");
@@ -68,8 +81,17 @@ async fn stale_pages_are_served_and_said() {
     let log = daemon.stderr();
     assert!(log.contains("a stale page is served"), "{log}");
     let metrics = daemon.get("/metrics").text();
-    let stale = metrics.lines().find(|line| line.contains("stale") && !line.starts_with('#')).unwrap_or_default();
-    assert!(stale.rsplit(' ').next().is_some_and(|n| n.parse::<f64>().is_ok_and(|n| n > 0.0)), "{metrics}");
+    let stale = metrics
+        .lines()
+        .find(|line| line.contains("stale") && !line.starts_with('#'))
+        .unwrap_or_default();
+    assert!(
+        stale
+            .rsplit(' ')
+            .next()
+            .is_some_and(|n| n.parse::<f64>().is_ok_and(|n| n > 0.0)),
+        "{metrics}"
+    );
     assert_eq!(daemon.get(&url_of(&new)).status, 200, "the other file comes now");
     assert_eq!(event_types(&daemon), ["admitted", "admitted"]);
     assert_sound(&daemon);
@@ -78,7 +100,10 @@ async fn stale_pages_are_served_and_said() {
 /// Names and digests of a page, which tells a candidate's row from an admitted one's by nothing else that matters here.
 fn files_of(page: &Value) -> Vec<(Value, Value)> {
     let files = page["files"].as_array().unwrap();
-    let mut files: Vec<_> = files.iter().map(|file| (file["filename"].clone(), file["hashes"]["sha256"].clone())).collect();
+    let mut files: Vec<_> = files
+        .iter()
+        .map(|file| (file["filename"].clone(), file["hashes"]["sha256"].clone()))
+        .collect();
     files.sort_by_key(|(name, _)| name.to_string());
     files
 }
@@ -86,7 +111,10 @@ fn files_of(page: &Value) -> Vec<(Value, Value)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_while_upstream_is_gone_serves_what_was_kept() {
     let upstream = FakeUpstream::start().await;
-    let (old, new) = (FakeFile::wheel("demo", "1.0", 1_000), FakeFile::wheel("demo", "2.0", 1_000));
+    let (old, new) = (
+        FakeFile::wheel("demo", "1.0", 1_000),
+        FakeFile::wheel("demo", "2.0", 1_000),
+    );
     upstream.add(old.clone());
     upstream.add(new.clone());
     let mut daemon = Daemon::start(options(&upstream));
@@ -103,8 +131,15 @@ async fn a_restart_while_upstream_is_gone_serves_what_was_kept() {
         daemon.restart();
         assert_eq!(files_of(&daemon.page("demo")), files_of(&before), "kill {kill}");
         let answer = daemon.get(&url_of(&old));
-        assert_eq!((answer.status, &answer.body[..]), (200, &old.bytes[..]), "kill {kill}");
-        assert_eq!(daemon.get(&format!("{}.metadata", url_of(&old))).body, served.body);
+        assert_eq!(
+            (answer.status, &answer.body[..]),
+            (200, &old.bytes[..]),
+            "kill {kill}"
+        );
+        assert_eq!(
+            daemon.get(&format!("{}.metadata", url_of(&old))).body,
+            served.body
+        );
         assert_upstream_failed(&daemon.get(&url_of(&new)));
         assert!(problems(&daemon).contains("upstream fake is down"), "kill {kill}");
         assert_eq!(event_types(&daemon), ["admitted"]);
@@ -120,12 +155,16 @@ async fn a_page_that_is_too_old_is_no_longer_served() {
     let file = FakeFile::wheel("demo", "1.0", 1_000);
     upstream.add(file.clone());
     let mut options = options(&upstream);
-    options.config = options.config.replace("fresh = \"20ms\"", "fresh = \"20ms\"\nstale_max = \"300ms\"");
+    options.config = options
+        .config
+        .replace("fresh = \"20ms\"", "fresh = \"20ms\"\nstale_max = \"300ms\"");
     let daemon = Daemon::start(options);
     assert_eq!(listed(&daemon, "demo").len(), 1);
     upstream.fault("*", Fault::Status(503));
     // After a failure upstream is left alone for some seconds, during which the page stands.
-    wait_until("the page is too old", || daemon.get("/simple/demo/").status == 502);
+    wait_until("the page is too old", || {
+        daemon.get("/simple/demo/").status == 502
+    });
     assert_upstream_failed(&daemon.get("/simple/demo/"));
     assert_upstream_failed(&daemon.get(&url_of(&file)));
     assert_nothing_admitted(&daemon);

@@ -27,7 +27,8 @@ class Bench:
     rounds: int
     seconds: int
     others: dict = field(default_factory=dict)  # name → class of another mirror (others.py)
-    generator: Path | None = None
+    generator: Path | None = None  # benches/million.rs, built
+    quick: bool = False
     rows: list = field(default_factory=list)
     _numbers: itertools.count = field(default_factory=itertools.count)
     _filled: dict = field(default_factory=dict)

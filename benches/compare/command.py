@@ -16,6 +16,7 @@ import pages
 import part_index
 import part_ingest
 import part_install
+import part_million
 import part_verify
 import part_wheel
 import report
@@ -32,6 +33,7 @@ PARTS = {
     "cold": part_install.measure_cold,
     "ingest": part_ingest.measure,
     "verify": part_verify.measure,
+    "million": part_million.measure,
 }
 
 #: Room in memory that uv's cache and environment may take: the corpus unpacked is 1 GB, copied twice at worst.
@@ -102,6 +104,12 @@ def _run_folder(parent):
     return Path(tempfile.mkdtemp(prefix=f"chiron-bench-{os.getpid()}-", dir=parent))
 
 
+def _generator(chiron):
+    """The newest build of benches/million.rs beside the daemon: cargo puts a hash into its name."""
+    built = [path for path in (chiron.parent / "deps").glob("million-*") if not path.suffix]
+    return max(built, key=lambda path: path.stat().st_mtime, default=None)
+
+
 def _others(arguments):
     wanted = {"devpi": (arguments.with_devpi, others.devpi), "proxpi": (arguments.with_proxpi, others.proxpi)}
     return {name: make(arguments.cache) for name, (wish, make) in wanted.items() if wish}
@@ -127,7 +135,8 @@ def _run(arguments):
         chiron = None if arguments.baseline else arguments.chiron.resolve()
         bench = Bench(chiron=chiron, uv=bins / "uv", python=sys.executable, corpus=arguments.corpus.resolve(),
                       wheels=corpus, tree=static, work=work, scratch=scratch, nginx=nginx,
-                      rounds=arguments.rounds, seconds=arguments.seconds, others=_others(arguments))
+                      rounds=arguments.rounds, seconds=arguments.seconds, others=_others(arguments),
+                      generator=chiron and _generator(chiron), quick=arguments.quick)
         facts = machine.facts(bench.uv, chiron, {"data": work, "uv's folders": scratch})
         for part in arguments.only.split(","):
             try:

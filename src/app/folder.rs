@@ -18,13 +18,19 @@ pub(super) fn make(path: &Path) -> Result<(), AppError> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| AppError::Folder { path: path.to_owned(), source })
+        .map_err(|source| AppError::Folder {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 /// The token in `DATA/admin.token` (mode 0600), made when it is not there.
 pub(super) fn admin_token(data: &Path) -> Result<String, AppError> {
     let path = data.join("admin.token");
-    let failed = |source| AppError::Folder { path: path.clone(), source };
+    let failed = |source| AppError::Folder {
+        path: path.clone(),
+        source,
+    };
     match fs::read_to_string(&path) {
         Ok(token) if !token.trim().is_empty() => return Ok(token.trim().to_owned()),
         Ok(_) => {
@@ -35,8 +41,7 @@ pub(super) fn admin_token(data: &Path) -> Result<String, AppError> {
         Err(error) => return Err(failed(error)),
     }
     let mut bytes = [0; TOKEN_BYTES];
-    aws_lc_rs::rand::fill(&mut bytes)
-        .map_err(|_| failed(io::Error::other("no randomness to be had")))?;
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| failed(io::Error::other("no randomness to be had")))?;
     let token = hex::encode(bytes);
     // Written aside and renamed, so that a crash leaves no empty token behind.
     let fresh = data.join("admin.token.new");

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::http::{AdminToken, HotPath, Watch, router, service};
 
 use parts::Parts;
+pub use parts::{archive_limits, profile};
 
 /// What the data folder is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +40,7 @@ pub enum AppError {
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     #[error("{}: {source}", path.display())]
-    Folder {
-        path: PathBuf,
-        source: std::io::Error,
-    },
+    Folder { path: PathBuf, source: std::io::Error },
 }
 
 impl From<DbError> for AppError {
@@ -93,7 +91,11 @@ impl App {
         let parts = Parts::open(config).await?;
         let token = folder::admin_token(&path)?;
         let behind = parts.mirror.catalog().catch_up(|done, of| {
-            tracing::warn!(done, of, "the catalogue was behind the log and is brought up to it");
+            tracing::warn!(
+                done,
+                of,
+                "the catalogue was behind the log and is brought up to it"
+            );
         });
         behind.await?;
         if mode == OpenMode::Daemon {
@@ -102,7 +104,11 @@ impl App {
                 tracing::info!(resumed, "jobs that an earlier process left go on");
             }
         }
-        Ok(Self { parts, token, max_body })
+        Ok(Self {
+            parts,
+            token,
+            max_body,
+        })
     }
 
     /// All routes over this folder.
@@ -132,6 +138,7 @@ impl App {
     /// Lets jobs come to an end for a moment and writes out what is in memory.
     pub async fn shutdown(self) {
         self.parts.jobs.stop(DRAIN).await;
+        self.parts.mirror.close(DRAIN).await;
         if let Err(error) = self.parts.db.flush().await {
             tracing::warn!(%error, "the tables were not flushed; nothing acknowledged is lost, the next start reads the write-ahead log");
         }

@@ -18,8 +18,8 @@ use crate::telemetry::Metrics;
 use crate::upstream::{IndexSource, Limits, Mode, RedactedUrl, UpstreamConfig};
 use crate::verify::ArchiveLimits;
 
-/// Files of upstream pages kept in memory; about 700 bytes each.
-const CACHED_FILES: u64 = 120_000;
+/// Files of upstream pages kept in memory; about 600 bytes each. Threat: memory.
+const CACHED_FILES: u64 = 250_000;
 
 /// Downloads beside each check of an ingest job, so that the checks never wait for the network.
 const FETCHES_PER_CHECK: usize = 3;
@@ -87,11 +87,17 @@ impl Parts {
             gc_grace: config.storage.gc_grace.duration(),
         };
         let jobs = Jobs::new(db.clone(), mirror.clone(), settings);
-        Ok(Self { db, mirror, jobs, min_free })
+        Ok(Self {
+            db,
+            mirror,
+            jobs,
+            min_free,
+        })
     }
 }
 
-fn profile(configured: config::Profile) -> Profile {
+/// The built-in profile that `[policy]` names.
+pub fn profile(configured: config::Profile) -> Profile {
     match configured {
         config::Profile::Strict => Profile::Strict,
         config::Profile::Standard => Profile::Standard,

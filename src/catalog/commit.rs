@@ -69,11 +69,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::NameTaken`] when another content was admitted under the name since the judgment.
-    pub async fn commit_judgment(
-        &self,
-        judgment: Judgment,
-        now: Timestamp,
-    ) -> Result<FileRow, CatalogError> {
+    pub async fn commit_judgment(&self, judgment: Judgment, now: Timestamp) -> Result<FileRow, CatalogError> {
         let log = self.log.clone();
         let project = judgment.project.clone();
         let row = self.db.transact(move |tx| judge(tx, &log, judgment, now)).await?;
@@ -99,7 +95,11 @@ impl Catalog {
                 if !change.applies(&row)? {
                     return Ok((row, None));
                 }
-                let decided = Decided { file: file.clone(), reason, by };
+                let decided = Decided {
+                    file: file.clone(),
+                    reason,
+                    by,
+                };
                 let event = match change {
                     Change::Yank => Event::Yanked(decided),
                     Change::Unyank => Event::Unyanked(decided),
@@ -177,7 +177,12 @@ impl Catalog {
                 if stands == (status, reason.clone()) {
                     return Ok::<_, CatalogError>(None);
                 }
-                let event = Event::ProjectStatus { project: name, status, reason, by };
+                let event = Event::ProjectStatus {
+                    project: name,
+                    status,
+                    reason,
+                    by,
+                };
                 append(tx, &log, event, now).map(Some)
             })
             .await?;
@@ -204,13 +209,14 @@ fn known(tx: &Tx<'_>, file: &FileRef) -> Result<FileRow, CatalogError> {
     current(tx, file)?.ok_or(CatalogError::NoSuchFile { sha256: file.sha256 })
 }
 
-fn judge(
-    tx: &mut Tx<'_>,
-    log: &Log,
-    judgment: Judgment,
-    now: Timestamp,
-) -> Result<FileRow, CatalogError> {
-    let Judgment { project, mut verdict, core_metadata, evidence, .. } = judgment;
+fn judge(tx: &mut Tx<'_>, log: &Log, judgment: Judgment, now: Timestamp) -> Result<FileRow, CatalogError> {
+    let Judgment {
+        project,
+        mut verdict,
+        core_metadata,
+        evidence,
+        ..
+    } = judgment;
     let file = FileRef {
         project: project.clone(),
         filename: verdict.file.filename.clone(),
@@ -224,15 +230,19 @@ fn judge(
     let before = current(tx, &file)?;
     if let Some(row) = &before {
         let same = row.state == wanted && codes(&row.judged.reasons) == codes(&verdict.reasons);
-        // A person's revocation stands until a person takes it back.
-        if same || row.state == FileState::Revoked {
+        // A person's revocation stands until a person takes it back; an admission until a person or damage
+        // ends it. A later, false claim about the same bytes is its claimant's fault, not the file's.
+        if same || matches!(row.state, FileState::Revoked | FileState::Admitted) {
             return Ok(row.clone());
         }
     }
     if wanted == FileState::Admitted {
         if let Some(taken_by) = tx.get(&NAMES, &file.name_key())? {
             if taken_by != file.sha256 {
-                return Err(CatalogError::NameTaken { filename: file.filename, taken_by });
+                return Err(CatalogError::NameTaken {
+                    filename: file.filename,
+                    taken_by,
+                });
             }
         }
     }
@@ -271,7 +281,11 @@ fn judge(
 }
 
 fn codes(reasons: &[Reason]) -> Vec<(&str, &str)> {
-    reasons.iter().take(MAX_REASONS).map(|r| (r.check.as_str(), r.code.as_str())).collect()
+    reasons
+        .iter()
+        .take(MAX_REASONS)
+        .map(|r| (r.check.as_str(), r.code.as_str()))
+        .collect()
 }
 
 /// Appends an entry and applies it, in the caller's transaction.
@@ -285,8 +299,9 @@ fn append(tx: &mut Tx<'_>, log: &Log, event: Event, now: Timestamp) -> Result<u6
         .unwrap_or(now);
     tx.put(&COUNTS, &LAST_AT.to_owned(), &millis)?;
     let entry = Entry::new(at, event);
-    let bytes = serde_json::to_vec(&entry)
-        .map_err(|_| CatalogError::Torn { what: "an event cannot be written as JSON" })?;
+    let bytes = serde_json::to_vec(&entry).map_err(|_| CatalogError::Torn {
+        what: "an event cannot be written as JSON",
+    })?;
     let n = log.append(tx, &bytes)?;
     apply(tx, n, &entry)?;
     Ok(n)

@@ -14,7 +14,11 @@ pub enum CatalogError {
     NoSuchFile { sha256: Digest },
     /// The decision does not follow from the file's present state.
     #[error("{filename} is {state}: it cannot be {wanted}")]
-    WrongState { filename: String, state: &'static str, wanted: &'static str },
+    WrongState {
+        filename: String,
+        state: &'static str,
+        wanted: &'static str,
+    },
     /// Between the judgment and the commit another content was admitted under the name: judge again.
     #[error("{filename} was admitted with another content meanwhile (sha256 {taken_by})")]
     NameTaken { filename: String, taken_by: Digest },

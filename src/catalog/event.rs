@@ -26,7 +26,11 @@ impl Entry {
     pub const SCHEMA: &'static str = "chiron.event/v1";
 
     pub(super) fn new(at: Timestamp, event: Event) -> Self {
-        Self { schema: Self::SCHEMA.to_owned(), at, event }
+        Self {
+            schema: Self::SCHEMA.to_owned(),
+            at,
+            event,
+        }
     }
 }
 
@@ -63,10 +67,7 @@ impl Event {
     pub fn project(&self) -> &ProjectName {
         match self {
             Self::Admitted(j) | Self::Quarantined(j) | Self::Refused(j) => &j.project,
-            Self::Yanked(d)
-            | Self::Unyanked(d)
-            | Self::Revoked(d)
-            | Self::Restored(d) => &d.file.project,
+            Self::Yanked(d) | Self::Unyanked(d) | Self::Revoked(d) | Self::Restored(d) => &d.file.project,
             Self::ProjectStatus { project, .. } => project,
         }
     }

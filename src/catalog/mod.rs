@@ -4,8 +4,8 @@ mod commit;
 mod error;
 mod event;
 mod project;
-mod record;
 mod rebuild;
+mod record;
 mod view;
 
 use std::sync::Arc;
@@ -16,9 +16,7 @@ use papaya::HashMap;
 pub use commit::{Change, Judgment};
 pub use error::CatalogError;
 pub use event::{Actor, Decided, Entry, Event, FileRef, Judged, MAX_REASONS, Origin};
-pub use record::{
-    CachedPage, FAMILIES, FileRow, FileState, ProjectRow, STORE_CHECK, YankMark,
-};
+pub use record::{CachedPage, FAMILIES, FileRow, FileState, ProjectRow, STORE_CHECK, YankMark};
 pub use view::{Counts, ProjectSnapshot};
 
 use crate::package::ProjectName;
@@ -37,7 +35,11 @@ pub struct Catalog {
 impl Catalog {
     /// Over an open database whose families include [`FAMILIES`].
     pub fn new(db: Db, log: Log) -> Self {
-        Self { db, log, heads: Arc::new(HashMap::new()) }
+        Self {
+            db,
+            log,
+            heads: Arc::new(HashMap::new()),
+        }
     }
 
     /// The log itself, for tiles, checkpoints and proofs.
@@ -51,6 +53,8 @@ impl Catalog {
     }
 
     fn touched(&self, project: &ProjectName, size: u64) {
-        self.heads.pin().update_or_insert(project.as_str().into(), |seen| (*seen).max(size), size);
+        self.heads
+            .pin()
+            .update_or_insert(project.as_str().into(), |seen| (*seen).max(size), size);
     }
 }

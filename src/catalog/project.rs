@@ -5,10 +5,7 @@ use chiron_storage::Tx;
 
 use super::error::CatalogError;
 use super::event::{Decided, Entry, Event, FileRef, Judged};
-use super::record::{
-    COUNTS, DIGESTS, FILES, FileRow, FileState, NAMES, PROJECTS, ProjectRow,
-    YankMark,
-};
+use super::record::{COUNTS, DIGESTS, FILES, FileRow, FileState, NAMES, PROJECTS, ProjectRow, YankMark};
 use crate::package::ProjectName;
 
 /// Applies entry `n`.
@@ -18,7 +15,10 @@ pub(super) fn apply(tx: &mut Tx<'_>, n: u64, entry: &Entry) -> Result<(), Catalo
         Event::Quarantined(judged) => judge(tx, n, entry, judged, FileState::Quarantined)?,
         Event::Refused(judged) => judge(tx, n, entry, judged, FileState::Refused)?,
         Event::Yanked(d) => amend(tx, n, entry, d, |row| {
-            row.yanked = Some(YankMark { reason: d.reason.clone(), by: d.by.clone() });
+            row.yanked = Some(YankMark {
+                reason: d.reason.clone(),
+                by: d.by.clone(),
+            });
         })?,
         Event::Unyanked(d) => amend(tx, n, entry, d, |row| row.yanked = None)?,
         Event::Revoked(d) => amend(tx, n, entry, d, |row| {
@@ -30,8 +30,15 @@ pub(super) fn apply(tx: &mut Tx<'_>, n: u64, entry: &Entry) -> Result<(), Catalo
             row.judged.reasons.clear();
             row.note = Some(d.reason.clone());
         })?,
-        Event::ProjectStatus { project, status, reason, .. } => {
-            touch(tx, n, project, |row| row.statuses.push((n, *status, reason.clone())))?;
+        Event::ProjectStatus {
+            project,
+            status,
+            reason,
+            ..
+        } => {
+            touch(tx, n, project, |row| {
+                row.statuses.push((n, *status, reason.clone()))
+            })?;
         }
     }
     Ok(tx.put(&COUNTS, &APPLIED.to_owned(), &n.saturating_add(1))?)
@@ -88,7 +95,9 @@ fn amend(
     change: impl FnOnce(&mut FileRow),
 ) -> Result<(), CatalogError> {
     let Some(before) = current(tx, &decided.file)? else {
-        return Err(CatalogError::NoSuchFile { sha256: decided.file.sha256 });
+        return Err(CatalogError::NoSuchFile {
+            sha256: decided.file.sha256,
+        });
     };
     let mut row = before.clone();
     change(&mut row);
@@ -129,7 +138,11 @@ fn touch(
     let key = project.as_str().to_owned();
     let mut row = match tx.get(&PROJECTS, &key)? {
         Some(row) => row,
-        None => ProjectRow { admitted_since: None, changed: n, statuses: Vec::new() },
+        None => ProjectRow {
+            admitted_since: None,
+            changed: n,
+            statuses: Vec::new(),
+        },
     };
     let listed = row.admitted_since.is_some();
     row.changed = n;
@@ -147,7 +160,11 @@ fn count(tx: &mut Tx<'_>, state: FileState, up: bool) -> Result<(), CatalogError
 fn bump(tx: &mut Tx<'_>, name: &str, up: bool) -> Result<(), CatalogError> {
     let key = name.to_owned();
     let value = tx.get(&COUNTS, &key)?.unwrap_or(0);
-    let value = if up { value.saturating_add(1) } else { value.saturating_sub(1) };
+    let value = if up {
+        value.saturating_add(1)
+    } else {
+        value.saturating_sub(1)
+    };
     Ok(tx.put(&COUNTS, &key, &value)?)
 }
 
@@ -157,6 +174,8 @@ pub(super) fn current(tx: &Tx<'_>, file: &FileRef) -> Result<Option<FileRow>, Ca
         return Ok(None);
     };
     tx.get(&FILES, &file.row_key(since))?
-        .ok_or(CatalogError::Torn { what: "a file's head names a row that is not there" })
+        .ok_or(CatalogError::Torn {
+            what: "a file's head names a row that is not there",
+        })
         .map(Some)
 }

@@ -42,7 +42,12 @@ pub(super) type NameKey = (String, String);
 /// The keys of a file.
 impl FileRef {
     pub(super) fn row_key(&self, since: u64) -> FileKey {
-        (self.project.to_string(), self.filename.clone(), self.sha256, since)
+        (
+            self.project.to_string(),
+            self.filename.clone(),
+            self.sha256,
+            since,
+        )
     }
 
     pub(super) fn digest_key(&self) -> DigestKey {
@@ -118,8 +123,7 @@ impl FileRow {
 
     /// Quarantined because the stored bytes are damaged, not because of a judgment.
     pub fn is_damaged(&self) -> bool {
-        self.state == FileState::Quarantined
-            && self.judged.reasons.iter().any(|r| r.check == STORE_CHECK)
+        self.state == FileState::Quarantined && self.judged.reasons.iter().any(|r| r.check == STORE_CHECK)
     }
 
     /// The file's identity.
@@ -152,7 +156,9 @@ impl ProjectRow {
             .iter()
             .rev()
             .find(|(since, ..)| *since < size)
-            .map_or((Status::default(), None), |(_, status, reason)| (*status, reason.clone()))
+            .map_or((Status::default(), None), |(_, status, reason)| {
+                (*status, reason.clone())
+            })
     }
 }
 

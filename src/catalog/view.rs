@@ -7,9 +7,7 @@ use chiron_storage::{Blake3, CodecError, DbError, Digest, Key, Raw, View};
 use jiff::Timestamp;
 
 use super::event::Entry;
-use super::record::{
-    COUNTS, CachedPage, DIGESTS, DOCS, FILES, NAMES, PAGES, PROJECTS, SEEN,
-};
+use super::record::{COUNTS, CachedPage, DIGESTS, DOCS, FILES, NAMES, PAGES, PROJECTS, SEEN};
 use super::{Catalog, CatalogError, FileRef, FileRow, FileState, ProjectRow};
 use crate::package::{ProjectName, Status};
 
@@ -58,11 +56,7 @@ impl Catalog {
     }
 
     /// The present rows of every content that was ever judged under this filename.
-    pub async fn by_name(
-        &self,
-        project: &ProjectName,
-        filename: &str,
-    ) -> Result<Vec<FileRow>, CatalogError> {
+    pub async fn by_name(&self, project: &ProjectName, filename: &str) -> Result<Vec<FileRow>, CatalogError> {
         let key = (project.to_string(), filename.to_owned());
         self.db
             .read(move |view| {
@@ -105,7 +99,12 @@ impl Catalog {
                 }
                 let (status, status_reason) = row.status_at(size);
                 let listed = row.admitted_since.is_some_and(|since| since < size);
-                Ok(Some(ProjectSnapshot { files, status, status_reason, listed }))
+                Ok(Some(ProjectSnapshot {
+                    files,
+                    status,
+                    status_reason,
+                    listed,
+                }))
             })
             .await
     }
@@ -121,7 +120,10 @@ impl Catalog {
             .read(move |view| {
                 let size = at.unwrap_or(u64::MAX);
                 let mut names = Vec::new();
-                let from = after.map(|name| name.to_successor()).transpose().map_err(bad_key)?;
+                let from = after
+                    .map(|name| name.to_successor())
+                    .transpose()
+                    .map_err(bad_key)?;
                 for item in view.scan(&PROJECTS, b"", from.as_deref())? {
                     let (name, row) = item?;
                     if row.admitted_since.is_some_and(|since| since < size) {
@@ -170,7 +172,10 @@ impl Catalog {
         upstream: &str,
         project: &ProjectName,
     ) -> Result<Option<CachedPage>, CatalogError> {
-        Ok(self.db.get(&PAGES, &(upstream.to_owned(), project.to_string())).await?)
+        Ok(self
+            .db
+            .get(&PAGES, &(upstream.to_owned(), project.to_string()))
+            .await?)
     }
 
     /// Keeps what upstream said, for restarts and for the time when upstream is down.
@@ -209,7 +214,12 @@ impl Catalog {
     /// Entry `n` of the log.
     async fn entry(&self, n: u64) -> Result<Entry, CatalogError> {
         let bytes = self.log.entry(n).await?;
-        parse(n, &bytes.ok_or(CatalogError::Torn { what: "the log is shorter than its size" })?)
+        parse(
+            n,
+            &bytes.ok_or(CatalogError::Torn {
+                what: "the log is shorter than its size",
+            })?,
+        )
     }
 
     /// Every content that the store must hold, in whatever state its files are or ever were, with its
@@ -230,8 +240,9 @@ impl Catalog {
     }
 }
 
-pub(super) const TORN: CatalogError =
-    CatalogError::Torn { what: "a file's digest row names a row that is not there" };
+pub(super) const TORN: CatalogError = CatalogError::Torn {
+    what: "a file's digest row names a row that is not there",
+};
 
 pub(super) fn row_of(view: &View<'_>, file: &FileRef) -> Result<Option<FileRow>, CatalogError> {
     let Some(since) = view.get(&DIGESTS, &file.digest_key())? else {
@@ -242,7 +253,10 @@ pub(super) fn row_of(view: &View<'_>, file: &FileRef) -> Result<Option<FileRow>,
 
 /// Parses an entry of the log.
 pub(super) fn parse(n: u64, bytes: &[u8]) -> Result<Entry, CatalogError> {
-    serde_json::from_slice(bytes).map_err(|e| CatalogError::BadEntry { n, why: e.to_string() })
+    serde_json::from_slice(bytes).map_err(|e| CatalogError::BadEntry {
+        n,
+        why: e.to_string(),
+    })
 }
 
 /// The beginning of every key that starts with these fields.
@@ -252,5 +266,8 @@ fn prefix(fields: &impl Key) -> Result<Vec<u8>, CatalogError> {
 
 /// Names and filenames are parsed at the door and hold no NUL; should one ever, nothing is found under it.
 fn bad_key(source: CodecError) -> CatalogError {
-    CatalogError::Db(DbError::Codec { family: "files", source })
+    CatalogError::Db(DbError::Codec {
+        family: "files",
+        source,
+    })
 }

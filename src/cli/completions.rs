@@ -8,7 +8,9 @@ use super::exit::{ExitStatus, Failure};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  chiron completions bash > ~/.local/share/bash-completion/completions/chiron")]
+#[command(
+    after_help = "Example:\n  chiron completions bash > ~/.local/share/bash-completion/completions/chiron"
+)]
 pub struct CompletionsArgs {
     /// For which shell
     shell: Shell,
@@ -20,7 +22,9 @@ pub fn run(context: &Context, args: &CompletionsArgs) -> Result<ExitStatus, Fail
     clap_complete::generate(args.shell, &mut super::Cli::command(), "chiron", &mut script);
     let script = String::from_utf8(script).map_err(Failure::internal)?;
     if context.out.is_json() {
-        context.out.document(&serde_json::json!({ "shell": args.shell.to_string(), "script": script }))?;
+        context
+            .out
+            .document(&serde_json::json!({ "shell": args.shell.to_string(), "script": script }))?;
     } else {
         context.out.raw(&script);
     }

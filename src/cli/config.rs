@@ -33,7 +33,9 @@ pub fn run(context: &Context, command: &ConfigCommand) -> Result<ExitStatus, Fai
         ConfigCommand::Check => {
             let loaded = context.load()?;
             let source = loaded.source.to_string();
-            context.out.document(&json!({ "ok": true, "source": source, "set_by_env": loaded.set_by_env }))?;
+            context
+                .out
+                .document(&json!({ "ok": true, "source": source, "set_by_env": loaded.set_by_env }))?;
             context.out.line(format_args!("ok: {source}"));
             for (key, variable) in &loaded.set_by_env {
                 context.out.line(format_args!("  {key} is set by {variable}"));

@@ -21,19 +21,44 @@ const PIP_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Default, Args)]
 pub struct Global {
     /// Configuration file; else ./chiron.toml, /etc/chiron/chiron.toml, built-in defaults
-    #[arg(long, global = true, value_name = "PATH", env = "CHIRON_CONFIG", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "CHIRON_CONFIG",
+        help_heading = "Global options"
+    )]
     pub config: Option<PathBuf>,
     /// Data folder; overrides `storage.path` (default ./chiron-data)
     #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub data_dir: Option<PathBuf>,
     /// Act on a running daemon at this address; else the verb opens the data folder itself
-    #[arg(long, global = true, value_name = "URL", env = "CHIRON_SERVER", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "CHIRON_SERVER",
+        help_heading = "Global options"
+    )]
     pub server: Option<String>,
     /// Token for the daemon; for one on this machine its data folder's admin.token is found
-    #[arg(long, global = true, value_name = "T", env = "CHIRON_TOKEN", hide_env_values = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "T",
+        env = "CHIRON_TOKEN",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     pub token: Option<String>,
     /// How results are written to stdout; progress and logs go to stderr
-    #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        help_heading = "Global options"
+    )]
     pub format: Format,
     /// Say what would happen, with counts and bytes, and change nothing
     #[arg(long, global = true, help_heading = "Global options")]
@@ -69,7 +94,9 @@ impl Context {
         global.server = global.server.filter(|server| !server.is_empty());
         global.token = global.token.filter(|token| !token.is_empty());
         global.config = global.config.filter(|path| !path.as_os_str().is_empty());
-        let out = Output { format: global.format };
+        let out = Output {
+            format: global.format,
+        };
         Self { global, out }
     }
 
@@ -125,13 +152,16 @@ impl Context {
                 }
                 Open::OrCreate => note(format_args!("making the data folder {}", path.display())),
                 Open::OrScratch => {
-                    let folder = tempfile::tempdir().map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error))?;
+                    let folder = tempfile::tempdir()
+                        .map_err(|error| Failure::file("make a folder in", &std::env::temp_dir(), &error))?;
                     folder.path().join("data").clone_into(&mut config.storage.path);
                     scratch = Some(folder);
                 }
             }
         }
-        let app = App::open(config, OpenMode::Verb).await.map_err(|error| app_failure(error, &path))?;
+        let app = App::open(config, OpenMode::Verb)
+            .await
+            .map_err(|error| app_failure(error, &path))?;
         Ok((Client::local(app), scratch))
     }
 
@@ -145,7 +175,9 @@ impl Context {
             return Ok(None);
         }
         // A configuration that does not load must not stop a verb that asks a daemon.
-        let Some(path) = self.config().ok().map(|config| token_file(&config.storage.path)) else { return Ok(None) };
+        let Some(path) = self.config().ok().map(|config| token_file(&config.storage.path)) else {
+            return Ok(None);
+        };
         match std::fs::read_to_string(&path) {
             Ok(token) => Ok(Some(token.trim().to_owned())),
             Err(_) => Ok(None),
@@ -157,7 +189,10 @@ impl Context {
         if client.server().is_none() {
             let config = self.config()?;
             if let Some(url) = config.upstream.first().and_then(|upstream| upstream.url.as_ref()) {
-                return Ok(ResolverIndex { url: url.expose().clone(), cert: None });
+                return Ok(ResolverIndex {
+                    url: url.expose().clone(),
+                    cert: None,
+                });
             }
         }
         pip_index().await
@@ -167,8 +202,12 @@ impl Context {
 /// The index that pip on this machine uses, with pip's certificate authorities.
 async fn pip_index() -> Result<ResolverIndex, Failure> {
     let found = Lookup::of_this_machine(PIP_TIMEOUT).find().await;
-    let found = found.map_err(|error| Failure::usage(error).next("name the index: PIP_INDEX_URL=https://HOST/simple/"))?;
-    Ok(ResolverIndex { url: found.url.expose().clone(), cert: found.cert })
+    let found = found
+        .map_err(|error| Failure::usage(error).next("name the index: PIP_INDEX_URL=https://HOST/simple/"))?;
+    Ok(ResolverIndex {
+        url: found.url.expose().clone(),
+        cert: found.cert,
+    })
 }
 
 /// Where a resolver looks.
@@ -222,7 +261,10 @@ impl DaemonFile {
 pub fn app_failure(error: AppError, data_dir: &Path) -> Failure {
     match error {
         AppError::Locked { path } => {
-            let failure = Failure::usage(format_args!("another process holds the data folder {}", path.display()));
+            let failure = Failure::usage(format_args!(
+                "another process holds the data folder {}",
+                path.display()
+            ));
             match DaemonFile::of_running(data_dir) {
                 Some(daemon) => failure.next(format_args!(
                     "it is the daemon with process id {}: add --server {} to ask it",
@@ -231,11 +273,11 @@ pub fn app_failure(error: AppError, data_dir: &Path) -> Failure {
                 None => failure.next("if it is the daemon, add --server http://HOST:PORT (it printed its address); else wait for the other command to end"),
             }
         }
-        AppError::Db(DbError::NewerFormat { .. }) => {
-            Failure::usage(error).next("use the Chiron that wrote this folder, or a newer one; nothing was changed")
-        }
+        AppError::Db(DbError::NewerFormat { .. }) => Failure::usage(error)
+            .next("use the Chiron that wrote this folder, or a newer one; nothing was changed"),
         AppError::Db(DbError::Corrupt { .. }) | AppError::Log(LogError::Damaged { .. }) => {
-            Failure::integrity(error).next("keep the folder as it is and restore it from a backup; nothing was changed")
+            Failure::integrity(error)
+                .next("keep the folder as it is and restore it from a backup; nothing was changed")
         }
         AppError::Db(DbError::NoSpace { .. }) | AppError::Blob(BlobError::NoSpace { .. }) => {
             Failure::internal(error).next("free some space on this disk")
@@ -248,7 +290,8 @@ pub fn app_failure(error: AppError, data_dir: &Path) -> Failure {
 
 impl From<crate::config::ConfigError> for Failure {
     fn from(error: crate::config::ConfigError) -> Self {
-        Self::usage(error).next("`chiron config schema` lists every key; `chiron config show` prints what is in force")
+        Self::usage(error)
+            .next("`chiron config schema` lists every key; `chiron config show` prints what is in force")
     }
 }
 
@@ -261,12 +304,19 @@ mod tests {
     #[test]
     fn a_held_folder_names_the_server_to_ask() {
         let folder = tempfile::tempdir().unwrap();
-        let locked = || AppError::Locked { path: folder.path().to_owned() };
+        let locked = || AppError::Locked {
+            path: folder.path().to_owned(),
+        };
         let without = app_failure(locked(), folder.path());
         assert_eq!(without.status, ExitStatus::Usage);
         assert!(without.next.unwrap().contains("--server http://"));
 
-        DaemonFile { address: "http://127.0.0.1:4711".to_owned(), pid: std::process::id() }.write(folder.path()).unwrap();
+        DaemonFile {
+            address: "http://127.0.0.1:4711".to_owned(),
+            pid: std::process::id(),
+        }
+        .write(folder.path())
+        .unwrap();
         let with = app_failure(locked(), folder.path());
         assert!(with.next.unwrap().contains("--server http://127.0.0.1:4711"));
     }
@@ -275,9 +325,15 @@ mod tests {
     fn a_token_is_not_read_for_another_machine() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(token_file(folder.path()), "secret\n").unwrap();
-        let global = Global { data_dir: Some(folder.path().to_owned()), ..Global::default() };
+        let global = Global {
+            data_dir: Some(folder.path().to_owned()),
+            ..Global::default()
+        };
         let context = Context::new(global);
         assert_eq!(context.token_for("http://10.0.0.1:80").unwrap(), None);
-        assert_eq!(context.token_for("http://127.0.0.1:80").unwrap().as_deref(), Some("secret"));
+        assert_eq!(
+            context.token_for("http://127.0.0.1:80").unwrap().as_deref(),
+            Some("secret")
+        );
     }
 }

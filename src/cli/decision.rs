@@ -51,12 +51,18 @@ impl Decision {
 pub async fn run(context: &Context, decision: Decision, args: &DecisionArgs) -> Result<ExitStatus, Failure> {
     let target = Target::parse(&args.target)?;
     if let Target::Project(project) = &target {
-        return Err(Failure::usage(format_args!("`{project}` names a project: say which release or file"))
-            .next(format_args!("write {project}==VERSION, or a file that `chiron show {project}` lists")));
+        return Err(Failure::usage(format_args!(
+            "`{project}` names a project: say which release or file"
+        ))
+        .next(format_args!(
+            "write {project}==VERSION, or a file that `chiron show {project}` lists"
+        )));
     }
     let characters = args.reason.chars().count();
     if args.reason.trim().is_empty() || characters > 1_000 {
-        return Err(Failure::usage(format_args!("--reason takes 1 to 1,000 characters, not {characters}")));
+        return Err(Failure::usage(format_args!(
+            "--reason takes 1 to 1,000 characters, not {characters}"
+        )));
     }
     context
         .with_client(Open::Existing, async |client| {
@@ -70,12 +76,20 @@ pub async fn run(context: &Context, decision: Decision, args: &DecisionArgs) -> 
 }
 
 /// A release is many files: a person at a terminal is asked once.
-fn confirm(context: &Context, decision: Decision, target: &Target, files: &[FileView]) -> Result<(), Failure> {
+fn confirm(
+    context: &Context,
+    decision: Decision,
+    target: &Target,
+    files: &[FileView],
+) -> Result<(), Failure> {
     if context.global.yes {
         return Ok(());
     }
     let verb = decision.verb();
-    let question = format!("{verb} {} of {target}? [y/N]", count(files.len() as u64, "file", "files"));
+    let question = format!(
+        "{verb} {} of {target}? [y/N]",
+        count(files.len() as u64, "file", "files")
+    );
     match ask(&question) {
         // Not a terminal: a script says what it means.
         None => Ok(()),
@@ -91,14 +105,20 @@ async fn decide(
     args: &DecisionArgs,
     files: &[FileView],
 ) -> Result<ExitStatus, Failure> {
-    let request = DecisionRequest { reason: args.reason.clone(), dry_run: context.global.dry_run };
+    let request = DecisionRequest {
+        reason: args.reason.clone(),
+        dry_run: context.global.dry_run,
+    };
     let mut done: Vec<DecisionView> = Vec::with_capacity(files.len());
     for file in files {
         let path = format!("/api/v1/files/{}/{}", file.sha256, decision.verb());
         let view: DecisionView = client.post(&path, &request).await.map_err(|error| {
             let failure = Failure::from(error);
             let so_far = count(done.len() as u64, "file was", "files were");
-            Failure { what: format!("{}: {} ({so_far} done before it)", file.filename, failure.what), ..failure }
+            Failure {
+                what: format!("{}: {} ({so_far} done before it)", file.filename, failure.what),
+                ..failure
+            }
         })?;
         context.out.line(match (view.event, context.global.dry_run) {
             (Some(event), _) => format!("{}  {}  event {event}", view.filename, view.state),
@@ -110,7 +130,9 @@ async fn decide(
     let size = files.iter().map(|file| file.size).sum();
     if context.global.dry_run {
         let total = count(files.len() as u64, "file", "files");
-        context.out.line(format_args!("{total}, {}; nothing was changed", bytes(size)));
+        context
+            .out
+            .line(format_args!("{total}, {}; nothing was changed", bytes(size)));
     }
     context.out.document(&serde_json::json!({
         "decision": decision.verb(), "dry_run": context.global.dry_run, "files": done, "bytes": size,

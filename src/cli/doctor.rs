@@ -16,8 +16,8 @@ use super::follow::follow;
 use super::log::verify::verify_log;
 use super::output::{bytes, count};
 use super::serve::client_lines;
-use crate::config::Config;
 use crate::api::{FileOutcome, IngestItem, IngestRequest, JobView, StatusView};
+use crate::config::Config;
 use crate::upstream::pip_default::Lookup;
 
 /// Entries of the log that are read again; `chiron log verify` reads all.
@@ -63,15 +63,31 @@ struct Finding {
 
 impl Finding {
     fn ok(check: &'static str, what: impl Into<String>) -> Self {
-        Self { check, health: Health::Ok, what: what.into(), next: None, status: ExitStatus::Done }
+        Self {
+            check,
+            health: Health::Ok,
+            what: what.into(),
+            next: None,
+            status: ExitStatus::Done,
+        }
     }
 
     fn warning(check: &'static str, what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { health: Health::Warning, next: Some(next.into()), ..Self::ok(check, what) }
+        Self {
+            health: Health::Warning,
+            next: Some(next.into()),
+            ..Self::ok(check, what)
+        }
     }
 
     fn wrong(check: &'static str, failure: Failure) -> Self {
-        Self { check, health: Health::Wrong, what: failure.what, next: failure.next, status: failure.status }
+        Self {
+            check,
+            health: Health::Wrong,
+            what: failure.what,
+            next: failure.next,
+            status: failure.status,
+        }
     }
 }
 
@@ -99,9 +115,15 @@ pub async fn run(context: &Context, args: &DoctorArgs) -> Result<ExitStatus, Fai
         Err(failure) => findings.push(Finding::wrong("configuration", failure)),
     }
     findings.push(pip().await);
-    let installers = if args.clients { installers(address.as_deref().unwrap_or_default()).await } else { Vec::new() };
+    let installers = if args.clients {
+        installers(address.as_deref().unwrap_or_default()).await
+    } else {
+        Vec::new()
+    };
 
-    let status = findings.iter().fold(ExitStatus::Done, |status, finding| status.worse(finding.status));
+    let status = findings
+        .iter()
+        .fold(ExitStatus::Done, |status, finding| status.worse(finding.status));
     let mut document = serde_json::json!({ "exit": status as u8, "checks": findings });
     if args.clients {
         document["clients"] = serde_json::to_value(&installers).map_err(Failure::internal)?;
@@ -118,7 +140,9 @@ fn print(context: &Context, findings: &[Finding], installers: &[Installer]) {
             Health::Warning => "warning",
             Health::Wrong => "WRONG",
         };
-        context.out.line(format_args!("{word:<8} {:<14} {}", finding.check, finding.what));
+        context
+            .out
+            .line(format_args!("{word:<8} {:<14} {}", finding.check, finding.what));
         if let Some(next) = &finding.next {
             context.out.line(format_args!("{:<23} next: {next}", ""));
         }
@@ -130,7 +154,10 @@ fn print(context: &Context, findings: &[Finding], installers: &[Installer]) {
             context.out.line(format_args!("  {line}"));
         }
     }
-    let wrong = findings.iter().filter(|finding| finding.health == Health::Wrong).count() as u64;
+    let wrong = findings
+        .iter()
+        .filter(|finding| finding.health == Health::Wrong)
+        .count() as u64;
     context.out.line(if wrong == 0 {
         "\nnothing is wrong".to_owned()
     } else {
@@ -152,13 +179,22 @@ fn data_folder(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::ok(CHECK, path.display().to_string())];
     for (what, forbidden, mode) in [(path.clone(), 0o022, "go-w"), (token_file(path), 0o077, "600")] {
         match std::fs::metadata(&what) {
-            Ok(metadata) if metadata.permissions().mode() & forbidden != 0 => findings.push(Finding::warning(
-                "permissions",
-                format!("{} is open to other users (mode {:o})", what.display(), metadata.permissions().mode() & 0o7777),
-                format!("chmod {mode} {}", what.display()),
-            )),
+            Ok(metadata) if metadata.permissions().mode() & forbidden != 0 => {
+                findings.push(Finding::warning(
+                    "permissions",
+                    format!(
+                        "{} is open to other users (mode {:o})",
+                        what.display(),
+                        metadata.permissions().mode() & 0o7777
+                    ),
+                    format!("chmod {mode} {}", what.display()),
+                ))
+            }
             Ok(_) => {}
-            Err(error) => findings.push(Finding::wrong("permissions", Failure::file("look at", &what, &error))),
+            Err(error) => findings.push(Finding::wrong(
+                "permissions",
+                Failure::file("look at", &what, &error),
+            )),
         }
     }
     findings.push(free_space(path, config.storage.min_free.bytes()));
@@ -171,10 +207,17 @@ fn free_space(path: &Path, min_free: u64) -> Finding {
         Err(error) => Finding::wrong(CHECK, Failure::file("look at", path, &error.into())),
         Ok(space) => {
             let free = space.f_bavail.saturating_mul(space.f_frsize);
-            let what = format!("{} free, of which {} are kept (storage.min_free)", bytes(free), bytes(min_free));
+            let what = format!(
+                "{} free, of which {} are kept (storage.min_free)",
+                bytes(free),
+                bytes(min_free)
+            );
             if free <= min_free {
                 let failure = Failure::internal(what);
-                Finding::wrong(CHECK, failure.next("nothing more is written: free space on this disk, or `chiron gc`"))
+                Finding::wrong(
+                    CHECK,
+                    failure.next("nothing more is written: free space on this disk, or `chiron gc`"),
+                )
             } else if free / 4 <= min_free {
                 Finding::warning(CHECK, what, "free space on this disk soon")
             } else {
@@ -213,11 +256,19 @@ async fn store(context: &Context, config: &Config, address: &mut Option<String>)
 
 async fn status(client: &Client) -> Result<Vec<Finding>, Failure> {
     let status: StatusView = client.get("/api/v1/status").await?;
-    let what = format!("{}, {} events, {} projects", client.whom(), status.log_size, status.projects);
+    let what = format!(
+        "{}, {} events, {} projects",
+        client.whom(),
+        status.log_size,
+        status.projects
+    );
     let mut findings = vec![Finding::ok("store", what)];
-    findings.extend(status.problems.into_iter().map(|problem| {
-        Finding::warning("status", problem, "`chiron status` has the rest")
-    }));
+    findings.extend(
+        status
+            .problems
+            .into_iter()
+            .map(|problem| Finding::warning("status", problem, "`chiron status` has the rest")),
+    );
     Ok(findings)
 }
 
@@ -228,7 +279,11 @@ async fn upstream(client: &Client) -> Finding {
     const NEXT: &str =
         "check the network, the proxy variables and [[upstream]] url; what is stored is still served";
     let request = IngestRequest {
-        items: vec![IngestItem { project: PROBE_PROJECT.to_owned(), specifier: None, hashes: Vec::new() }],
+        items: vec![IngestItem {
+            project: PROBE_PROJECT.to_owned(),
+            specifier: None,
+            hashes: Vec::new(),
+        }],
         pythons: Vec::new(),
         platforms: Vec::new(),
         dry_run: true,
@@ -242,13 +297,19 @@ async fn upstream(client: &Client) -> Finding {
         Ok(looked) => looked,
         Err(error) => return Finding::wrong(CHECK, error.into()),
     };
-    let failed = job.files.into_iter().find(|file| file.outcome == FileOutcome::UpstreamFailed);
+    let failed = job
+        .files
+        .into_iter()
+        .find(|file| file.outcome == FileOutcome::UpstreamFailed);
     if let Some(file) = failed {
         return Finding::wrong(CHECK, Failure::upstream(file.reasons.join("; ")).next(NEXT));
     }
     if let Some(down) = status.upstreams.iter().find(|upstream| upstream.state == "down") {
         let why = down.last_error.as_deref().unwrap_or("no reason was kept");
-        return Finding::wrong(CHECK, Failure::upstream(format_args!("{} is down: {why}", down.name)).next(NEXT));
+        return Finding::wrong(
+            CHECK,
+            Failure::upstream(format_args!("{} is down: {why}", down.name)).next(NEXT),
+        );
     }
     Finding::ok(CHECK, "answers")
 }
@@ -260,9 +321,16 @@ async fn pip() -> Finding {
     match Lookup::of_this_machine(PROGRAM_TIMEOUT).find().await {
         Ok(index) => {
             let version = version.unwrap_or_else(|| "pip does not answer".to_owned());
-            Finding::ok(CHECK, format!("{version}; its index is {} ({})", index.url, index.found_in))
+            Finding::ok(
+                CHECK,
+                format!("{version}; its index is {} ({})", index.url, index.found_in),
+            )
         }
-        Err(error) => Finding::warning(CHECK, error.to_string(), "only needed while an [[upstream]] has no url"),
+        Err(error) => Finding::warning(
+            CHECK,
+            error.to_string(),
+            "only needed while an [[upstream]] has no url",
+        ),
     }
 }
 
@@ -270,17 +338,27 @@ async fn pip() -> Finding {
 async fn installers(address: &str) -> Vec<Installer> {
     let index = format!("{}/simple/", address.trim_end_matches('/'));
     let once = client_lines(address.trim_end_matches('/'));
-    let line = |name: &str| once.iter().find(|(client, _)| *client == name).map(|(_, line)| line.clone());
+    let line = |name: &str| {
+        once.iter()
+            .find(|(client, _)| *client == name)
+            .map(|(_, line)| line.clone())
+    };
     vec![
         Installer {
             name: "pip",
             version: version_of(&["python3", "-m", "pip", "--version"]).await,
-            configure: line("pip").into_iter().chain([format!("pip config set global.index-url {index}")]).collect(),
+            configure: line("pip")
+                .into_iter()
+                .chain([format!("pip config set global.index-url {index}")])
+                .collect(),
         },
         Installer {
             name: "uv",
             version: version_of(&["uv", "--version"]).await,
-            configure: line("uv").into_iter().chain([format!("export UV_DEFAULT_INDEX={index}")]).collect(),
+            configure: line("uv")
+                .into_iter()
+                .chain([format!("export UV_DEFAULT_INDEX={index}")])
+                .collect(),
         },
         Installer {
             name: "poetry",
@@ -293,7 +371,11 @@ async fn installers(address: &str) -> Vec<Installer> {
 /// The first line a program says of itself.
 async fn version_of(command: &[&str]) -> Option<String> {
     let (program, arguments) = command.split_first()?;
-    let run = Command::new(program).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+    let run = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
     let output = tokio::time::timeout(PROGRAM_TIMEOUT, run).await.ok()?.ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().next().filter(|_| output.status.success())?;
@@ -315,9 +397,16 @@ mod tests {
         std::fs::write(&token, "t").unwrap();
         std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
         let open = data_folder(&config);
-        assert!(open.iter().any(|finding| finding.check == "permissions" && finding.what.contains("admin.token")));
+        assert!(
+            open.iter()
+                .any(|finding| finding.check == "permissions" && finding.what.contains("admin.token"))
+        );
         std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(!data_folder(&config).iter().any(|finding| finding.what.contains("admin.token")));
+        assert!(
+            !data_folder(&config)
+                .iter()
+                .any(|finding| finding.what.contains("admin.token"))
+        );
     }
 
     #[test]

@@ -70,7 +70,11 @@ pub struct Failure {
 
 impl Failure {
     fn new(status: ExitStatus, what: impl fmt::Display) -> Self {
-        Self { status, what: what.to_string(), next: None }
+        Self {
+            status,
+            what: what.to_string(),
+            next: None,
+        }
     }
 
     /// Nothing was tried: the command line or the configuration is wrong.
@@ -107,9 +111,11 @@ impl Failure {
     pub fn file(doing: &str, path: &Path, error: &std::io::Error) -> Self {
         let failure = Self::usage(format_args!("cannot {doing} {}: {error}", path.display()));
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                Self { status: ExitStatus::Internal, ..failure }.next("free some space and run the command again")
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self {
+                status: ExitStatus::Internal,
+                ..failure
             }
+            .next("free some space and run the command again"),
             _ => failure,
         }
     }
@@ -173,15 +179,24 @@ mod tests {
     #[test]
     fn a_failure_says_what_and_what_next() {
         let failure = Failure::usage("`flsk` is not a project").next("check the spelling");
-        assert_eq!(failure.to_string(), "error: `flsk` is not a project\n next: check the spelling");
+        assert_eq!(
+            failure.to_string(),
+            "error: `flsk` is not a project\n next: check the spelling"
+        );
         assert_eq!(failure.to_json()["error"]["exit"], 2);
     }
 
     #[test]
     fn a_full_disk_is_not_the_users_fault() {
         let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-        assert_eq!(Failure::file("write", Path::new("x"), &full).status, ExitStatus::Internal);
+        assert_eq!(
+            Failure::file("write", Path::new("x"), &full).status,
+            ExitStatus::Internal
+        );
         let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        assert_eq!(Failure::file("read", Path::new("x"), &missing).status, ExitStatus::Usage);
+        assert_eq!(
+            Failure::file("read", Path::new("x"), &missing).status,
+            ExitStatus::Usage
+        );
     }
 }

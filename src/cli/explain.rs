@@ -26,11 +26,20 @@ pub async fn run(context: &Context, args: &ExplainArgs) -> Result<ExitStatus, Fa
     context
         .with_client(Open::Existing, async |client| {
             let path = format!("/explain/{}", segment(filename));
-            let reply = client.call(Method::GET, &path, "application/json", Payload::Empty).await?;
+            let reply = client
+                .call(Method::GET, &path, "application/json", Payload::Empty)
+                .await?;
             let explanation: Explanation = client.read(reply).await?;
             context.out.document(&explanation)?;
-            let served = if explanation.served { "served" } else { "not served" };
-            context.out.line(format_args!("{} is {served}: {}", explanation.filename, explanation.because));
+            let served = if explanation.served {
+                "served"
+            } else {
+                "not served"
+            };
+            context.out.line(format_args!(
+                "{} is {served}: {}",
+                explanation.filename, explanation.because
+            ));
             if !explanation.what_would_change_it.is_empty() {
                 context.out.line("\nwhat would change that:");
                 for change in &explanation.what_would_change_it {

@@ -72,7 +72,10 @@ struct Told(HashSet<(String, String, Option<String>)>);
 
 impl Told {
     fn file(&mut self, file: FileResult, tell: &mut impl FnMut(Happening)) {
-        if self.0.insert((file.project.clone(), file.filename.clone(), file.version.clone())) {
+        if self
+            .0
+            .insert((file.project.clone(), file.filename.clone(), file.version.clone()))
+        {
             tell(Happening::File(Box::new(file)));
         }
     }
@@ -99,16 +102,24 @@ async fn listen(
     tell: &mut impl FnMut(Happening),
 ) -> Result<Option<JobView>, ClientError> {
     let path = format!("/api/v1/jobs/{id}/events");
-    let reply = client.call(Method::GET, &path, "text/event-stream", Payload::Empty).await?;
+    let reply = client
+        .call(Method::GET, &path, "text/event-stream", Payload::Empty)
+        .await?;
     let mut chunks = reply.chunks();
     let mut parser = EventParser::default();
-    let strange = |what: String| ClientError::Strange { server: client.whom(), what };
+    let strange = |what: String| ClientError::Strange {
+        server: client.whom(),
+        what,
+    };
     while let Some(chunk) = chunks.next().await {
         for event in parser.push(&chunk?).map_err(|what| strange(what.to_owned()))? {
-            let unreadable = |error: serde_json::Error| strange(format!("an event that does not parse ({error})"));
+            let unreadable =
+                |error: serde_json::Error| strange(format!("an event that does not parse ({error})"));
             match event.name.as_str() {
                 "progress" => {
-                    tell(Happening::Progress(serde_json::from_str(&event.data).map_err(unreadable)?));
+                    tell(Happening::Progress(
+                        serde_json::from_str(&event.data).map_err(unreadable)?,
+                    ));
                 }
                 "file" => {
                     told.file(serde_json::from_str(&event.data).map_err(unreadable)?, tell);
@@ -161,7 +172,10 @@ impl EventParser {
             self.held = 0;
             let name = std::mem::take(&mut self.name);
             let data = std::mem::take(&mut self.data);
-            return (!data.is_empty()).then(|| Event { name, data: data.join("\n") });
+            return (!data.is_empty()).then(|| Event {
+                name,
+                data: data.join("\n"),
+            });
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -182,7 +196,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn event(name: &str, data: &str) -> Event {
-        Event { name: name.to_owned(), data: data.to_owned() }
+        Event {
+            name: name.to_owned(),
+            data: data.to_owned(),
+        }
     }
 
     #[test]
@@ -194,7 +211,10 @@ mod tests {
 
     #[test]
     fn an_event_that_is_not_closed_is_not_told() {
-        assert_eq!(EventParser::default().push(b"event: end\ndata: {}\n").unwrap(), []);
+        assert_eq!(
+            EventParser::default().push(b"event: end\ndata: {}\n").unwrap(),
+            []
+        );
     }
 
     proptest! {

@@ -18,7 +18,10 @@ pub struct GcArgs {}
 pub async fn run(context: &Context, _args: &GcArgs) -> Result<ExitStatus, Failure> {
     context
         .with_client(Open::Existing, async |client| {
-            let request = UpkeepRequest { repair: false, dry_run: context.global.dry_run };
+            let request = UpkeepRequest {
+                repair: false,
+                dry_run: context.global.dry_run,
+            };
             let job: JobView = client.post("/api/v1/gc", &request).await?;
             let bar = Bar::new("sweeping");
             let job = follow(client, job.id, |happening| {

@@ -31,16 +31,25 @@ pub struct InitArgs {
 /// Writes what is missing.
 pub async fn run(context: &Context, args: InitArgs) -> Result<ExitStatus, Failure> {
     if context.global.server.is_some() {
-        return Err(Failure::usage("init makes files on this machine, and --server names a daemon")
-            .next("run it without --server (and CHIRON_SERVER)"));
+        return Err(
+            Failure::usage("init makes files on this machine, and --server names a daemon")
+                .next("run it without --server (and CHIRON_SERVER)"),
+        );
     }
-    let file = context.global.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
+    let file = context
+        .global
+        .config
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
     let kept = file.exists();
     let mut config = if kept { context.config()? } else { fresh(context)? };
     if args.wizard {
         if kept {
-            return Err(Failure::usage(format_args!("{} is there already, and the wizard does not change it", file.display()))
-                .next("edit it (`chiron config check` says whether it is sound), or move it away"));
+            return Err(Failure::usage(format_args!(
+                "{} is there already, and the wizard does not change it",
+                file.display()
+            ))
+            .next("edit it (`chiron config check` says whether it is sound), or move it away"));
         }
         wizard(&mut config)?;
     }
@@ -50,7 +59,9 @@ pub async fn run(context: &Context, args: InitArgs) -> Result<ExitStatus, Failur
         if !kept {
             write_new(&file, &config.to_toml_commented())?;
         }
-        let app = App::open(config, OpenMode::Verb).await.map_err(|error| app_failure(error, &data))?;
+        let app = App::open(config, OpenMode::Verb)
+            .await
+            .map_err(|error| app_failure(error, &data))?;
         app.shutdown().await;
     }
     report(context, &file, kept, &data, data_kept)
@@ -66,7 +77,8 @@ fn fresh(context: &Context) -> Result<Config, Failure> {
 /// Three questions; an empty answer takes what is offered.
 fn wizard(config: &mut Config) -> Result<(), Failure> {
     let no_terminal = || {
-        Failure::usage("--wizard asks on a terminal, and stdin is none").next("run `chiron init` and edit chiron.toml")
+        Failure::usage("--wizard asks on a terminal, and stdin is none")
+            .next("run `chiron init` and edit chiron.toml")
     };
     let folder = ask(&format!("Data folder [{}]:", config.storage.path.display())).ok_or_else(no_terminal)?;
     if !folder.is_empty() {
@@ -83,11 +95,14 @@ fn wizard(config: &mut Config) -> Result<(), Failure> {
                 config.server.listen = address;
                 break;
             }
-            Err(_) => note(format_args!("`{answer}` is not one; such as 127.0.0.1:8080 or 0.0.0.0:8080")),
+            Err(_) => note(format_args!(
+                "`{answer}` is not one; such as 127.0.0.1:8080 or 0.0.0.0:8080"
+            )),
         }
     }
     loop {
-        let question = "Fetch what is asked for on demand, or serve only what you ingest? [on-demand]/curated:";
+        let question =
+            "Fetch what is asked for on demand, or serve only what you ingest? [on-demand]/curated:";
         let answer = ask(question).ok_or_else(no_terminal)?;
         let mode = match answer.as_str() {
             "" | "on-demand" => crate::config::Mode::OnDemand,
@@ -117,7 +132,13 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::file("write", path, &error))
 }
 
-fn report(context: &Context, file: &Path, kept: bool, data: &Path, data_kept: bool) -> Result<ExitStatus, Failure> {
+fn report(
+    context: &Context,
+    file: &Path,
+    kept: bool,
+    data: &Path,
+    data_kept: bool,
+) -> Result<ExitStatus, Failure> {
     let token = token_file(data);
     context.out.document(&json!({
         "dry_run": context.global.dry_run,
@@ -130,9 +151,19 @@ fn report(context: &Context, file: &Path, kept: bool, data: &Path, data_kept: bo
         (false, true) => "would be made",
         (false, false) => "made",
     };
-    context.out.line(format_args!("configuration  {}  {}", file.display(), word(kept)));
-    context.out.line(format_args!("data folder    {}  {}", data.display(), word(data_kept)));
-    context.out.line(format_args!("admin token    {}  {}", token.display(), word(data_kept)));
+    context
+        .out
+        .line(format_args!("configuration  {}  {}", file.display(), word(kept)));
+    context.out.line(format_args!(
+        "data folder    {}  {}",
+        data.display(),
+        word(data_kept)
+    ));
+    context.out.line(format_args!(
+        "admin token    {}  {}",
+        token.display(),
+        word(data_kept)
+    ));
     if context.global.dry_run {
         context.out.line("nothing was changed");
     } else {

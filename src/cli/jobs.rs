@@ -70,8 +70,12 @@ async fn list(context: &Context, client: &Client, limit: u32) -> Result<ExitStat
     let mut after: Option<String> = None;
     loop {
         let left = limit.saturating_sub(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
-        let from = after.map(|after| format!("&after={}", super::client::segment(&after))).unwrap_or_default();
-        let page: Page<JobView> = client.get(&format!("/api/v1/jobs?limit={}{from}", left.min(PAGE))).await?;
+        let from = after
+            .map(|after| format!("&after={}", super::client::segment(&after)))
+            .unwrap_or_default();
+        let page: Page<JobView> = client
+            .get(&format!("/api/v1/jobs?limit={}{from}", left.min(PAGE)))
+            .await?;
         let empty = page.items.is_empty();
         jobs.extend(page.items);
         after = page.next;
@@ -95,7 +99,12 @@ fn row(job: &JobView) -> [String; 5] {
         job.kind.clone(),
         state_name(job.state).to_owned(),
         job.created_at.strftime("%F %T").to_string(),
-        format!("{}/{} files, {}", progress.files_done, progress.files_total, bytes(progress.bytes_done)),
+        format!(
+            "{}/{} files, {}",
+            progress.files_done,
+            progress.files_total,
+            bytes(progress.bytes_done)
+        ),
     ]
 }
 
@@ -138,7 +147,9 @@ async fn cancel(context: &Context, client: &Client, id: u64) -> Result<ExitStatu
         let job: JobView = client.get(&format!("/api/v1/jobs/{id}")).await?;
         let left = job.progress.files_total.saturating_sub(job.progress.files_done);
         let bytes_left = job.progress.bytes_total.saturating_sub(job.progress.bytes_done);
-        context.out.document(&serde_json::json!({ "dry_run": true, "job": job }))?;
+        context
+            .out
+            .document(&serde_json::json!({ "dry_run": true, "job": job }))?;
         let state = state_name(job.state);
         context.out.line(format_args!(
             "job {id} is {state}; {left} files, {} would not be fetched; nothing was changed",
@@ -147,10 +158,14 @@ async fn cancel(context: &Context, client: &Client, id: u64) -> Result<ExitStatu
         return Ok(ExitStatus::Done);
     }
     let path = format!("/api/v1/jobs/{id}");
-    client.call(Method::DELETE, &path, "application/json", Payload::Empty).await?;
+    client
+        .call(Method::DELETE, &path, "application/json", Payload::Empty)
+        .await?;
     // It ends after the file that it is at.
     let job = follow(client, id, |_| ()).await?;
     context.out.document(&job)?;
-    context.out.line(format_args!("job {id} is {}", state_name(job.state)));
+    context
+        .out
+        .line(format_args!("job {id} is {}", state_name(job.state)));
     Ok(ExitStatus::Done)
 }

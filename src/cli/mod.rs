@@ -151,7 +151,10 @@ mod tests {
     fn every_verb_has_an_example() {
         fn look(command: &clap::Command, path: &str, without: &mut Vec<String>) {
             let path = format!("{path} {}", command.get_name());
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             if command.get_name() != "help" && !help.contains("chiron ") {
                 without.push(path.clone());
             }

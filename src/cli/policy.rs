@@ -31,10 +31,18 @@ pub fn run(context: &Context, command: &PolicyCommand) -> Result<ExitStatus, Fai
         "digest": format!("sha256:{}", policy.digest()),
         "rules": rules,
     }))?;
-    context.out.line(format_args!("profile {} (sha256:{})", policy.profile().as_str(), policy.digest()));
+    context.out.line(format_args!(
+        "profile {} (sha256:{})",
+        policy.profile().as_str(),
+        policy.digest()
+    ));
     for rule in &rules {
         let text = |key: &str| rule[key].as_str().unwrap_or_default().to_owned();
-        context.out.line(format_args!("  {:<12} {}", text("check"), text("requirement").replace('-', " ")));
+        context.out.line(format_args!(
+            "  {:<12} {}",
+            text("check"),
+            text("requirement").replace('-', " ")
+        ));
     }
     Ok(ExitStatus::Done)
 }

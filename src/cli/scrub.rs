@@ -11,7 +11,9 @@ use crate::api::{JobState, JobView, UpkeepRequest};
 
 /// Arguments of `scrub`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  chiron scrub\n  chiron scrub --repair\n\nExit status 4 when bytes are damaged or missing and were not repaired.")]
+#[command(
+    after_help = "Examples:\n  chiron scrub\n  chiron scrub --repair\n\nExit status 4 when bytes are damaged or missing and were not repaired."
+)]
 pub struct ScrubArgs {
     /// Fetch what is damaged or missing from upstream again
     #[arg(long)]
@@ -22,7 +24,10 @@ pub struct ScrubArgs {
 pub async fn run(context: &Context, args: &ScrubArgs) -> Result<ExitStatus, Failure> {
     context
         .with_client(Open::Existing, async |client| {
-            let request = UpkeepRequest { repair: args.repair, dry_run: context.global.dry_run };
+            let request = UpkeepRequest {
+                repair: args.repair,
+                dry_run: context.global.dry_run,
+            };
             let job: JobView = client.post("/api/v1/scrub", &request).await?;
             let bar = Bar::new("reading");
             let job = follow(client, job.id, |happening| match happening {
@@ -42,7 +47,14 @@ fn finish(context: &Context, job: &JobView) -> Result<ExitStatus, Failure> {
     let found = job.report.clone().unwrap_or_default();
     let listed = |key: &str| -> Vec<String> {
         let entries = found[key].as_array().map(Vec::as_slice).unwrap_or_default();
-        entries.iter().map(|entry| entry.as_str().map_or_else(|| entry.to_string(), ToOwned::to_owned)).collect()
+        entries
+            .iter()
+            .map(|entry| {
+                entry
+                    .as_str()
+                    .map_or_else(|| entry.to_string(), ToOwned::to_owned)
+            })
+            .collect()
     };
     let damaged: Vec<(&str, String)> = ["corrupt", "missing"]
         .into_iter()
@@ -50,7 +62,9 @@ fn finish(context: &Context, job: &JobView) -> Result<ExitStatus, Failure> {
         .collect();
     let repaired = found["repaired"].as_u64().unwrap_or(0);
     // What the report does not say is not taken for repaired.
-    let unrepaired = found["unrepaired"].as_u64().unwrap_or((damaged.len() as u64).saturating_sub(repaired));
+    let unrepaired = found["unrepaired"]
+        .as_u64()
+        .unwrap_or((damaged.len() as u64).saturating_sub(repaired));
     context.out.document(&found)?;
     context.out.line(report::report_line(&found));
     for (kind, what) in &damaged {

@@ -32,14 +32,17 @@ pub struct ServeArgs {
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
+    text.parse()
+        .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
 
 /// Listens, serves, and ends on a signal.
 pub async fn run(context: &Context, args: ServeArgs) -> Result<ExitStatus, Failure> {
     if context.global.server.is_some() {
-        return Err(Failure::usage("serve starts a daemon, and --server names one that runs")
-            .next("run it without --server (and CHIRON_SERVER)"));
+        return Err(
+            Failure::usage("serve starts a daemon, and --server names one that runs")
+                .next("run it without --server (and CHIRON_SERVER)"),
+        );
     }
     let mut config = context.config()?;
     if let Some(listen) = args.listen {
@@ -59,9 +62,15 @@ pub async fn run(context: &Context, args: ServeArgs) -> Result<ExitStatus, Failu
         head_timeout: config.server.request_timeout.duration(),
         grace: config.server.shutdown_grace.duration(),
     };
-    let app = App::open(config, OpenMode::Daemon).await.map_err(|error| app_failure(error, &data))?;
+    let app = App::open(config, OpenMode::Daemon)
+        .await
+        .map_err(|error| app_failure(error, &data))?;
     let url = format!("http://{}", reachable(address));
-    DaemonFile { address: url.clone(), pid: std::process::id() }.write(&data)?;
+    DaemonFile {
+        address: url.clone(),
+        pid: std::process::id(),
+    }
+    .write(&data)?;
     announce(context, address, &url, &data)?;
 
     let (stopping, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -89,16 +98,25 @@ pub async fn run(context: &Context, args: ServeArgs) -> Result<ExitStatus, Failu
 fn dry_run(context: &Context, config: &Config) -> Result<ExitStatus, Failure> {
     let data = &config.storage.path;
     let made = is_initialised(data);
-    context.out.document(&json!({ "dry_run": true, "listen": config.server.listen, "data_dir": data, "initialised": made }))?;
-    context.out.line(format_args!("would listen on http://{}", config.server.listen));
+    context.out.document(
+        &json!({ "dry_run": true, "listen": config.server.listen, "data_dir": data, "initialised": made }),
+    )?;
+    context
+        .out
+        .line(format_args!("would listen on http://{}", config.server.listen));
     let would = if made { "would open" } else { "would make" };
-    context.out.line(format_args!("{would} the data folder {}; nothing was changed", data.display()));
+    context.out.line(format_args!(
+        "{would} the data folder {}; nothing was changed",
+        data.display()
+    ));
     Ok(ExitStatus::Done)
 }
 
 fn start_logs(config: &Config) -> Result<(), Failure> {
     let telemetry = &config.telemetry;
-    let filter = std::env::var(LOG_VARIABLE).ok().filter(|filter| !filter.is_empty());
+    let filter = std::env::var(LOG_VARIABLE)
+        .ok()
+        .filter(|filter| !filter.is_empty());
     let filter = filter.as_deref().unwrap_or(&telemetry.log_filter);
     let json = telemetry.log_format == LogFormat::Json;
     // NO_COLOR is the convention of no-color.org.
@@ -141,7 +159,11 @@ fn announce(context: &Context, bound: SocketAddr, url: &str, data: &Path) -> Res
     for (_, line) in client_lines(url) {
         context.out.line(format_args!("  {line}"));
     }
-    context.out.line(format_args!("data folder {}, admin token in {}", data.display(), token.display()));
+    context.out.line(format_args!(
+        "data folder {}, admin token in {}",
+        data.display(),
+        token.display()
+    ));
     Ok(())
 }
 
@@ -149,7 +171,10 @@ fn announce(context: &Context, bound: SocketAddr, url: &str, data: &Path) -> Res
 pub fn client_lines(url: &str) -> [(&'static str, String); 2] {
     [
         ("pip", format!("pip install --index-url {url}/simple/ flask")),
-        ("uv", format!("uv pip install --default-index {url}/simple/ flask")),
+        (
+            "uv",
+            format!("uv pip install --default-index {url}/simple/ flask"),
+        ),
     ]
 }
 
@@ -161,8 +186,14 @@ struct Stop {
 
 impl Stop {
     fn listen() -> Result<Self, Failure> {
-        let on = |kind| signal(kind).map_err(|error| Failure::internal(format_args!("cannot listen for signals: {error}")));
-        Ok(Self { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())? })
+        let on = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::internal(format_args!("cannot listen for signals: {error}")))
+        };
+        Ok(Self {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+        })
     }
 
     async fn wait(&mut self) -> &'static str {
@@ -180,9 +211,12 @@ mod tests {
 
     #[test]
     fn the_printed_address_can_be_connected_to() {
-        for (bound, reach) in
-            [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("127.0.0.1:1", "127.0.0.1:1"), ("10.0.0.1:1", "10.0.0.1:1")]
-        {
+        for (bound, reach) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("10.0.0.1:1", "10.0.0.1:1"),
+        ] {
             assert_eq!(reachable(bound.parse().unwrap()).to_string(), reach);
         }
     }

@@ -55,27 +55,53 @@ async fn show_project(
     }
     context.out.document(&project)?;
     let owned = if project.owned { ", owned by this site" } else { "" };
-    let reason = project.status_reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    context.out.line(format_args!("{}: {}{reason}{owned}", project.name, project.status));
+    let reason = project
+        .status_reason
+        .as_deref()
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default();
+    context.out.line(format_args!(
+        "{}: {}{reason}{owned}",
+        project.name, project.status
+    ));
     let rows: Vec<[String; 4]> = project
         .files
         .iter()
         .map(|file| {
-            let yanked = file.yanked.as_deref().map(|reason| format!(", yanked: {reason}")).unwrap_or_default();
-            let why = if file.reasons.is_empty() { String::new() } else { format!(": {}", file.reasons.join("; ")) };
-            [file.version.clone(), file.filename.clone(), bytes(file.size), format!("{}{why}{yanked}", file.state)]
+            let yanked = file
+                .yanked
+                .as_deref()
+                .map(|reason| format!(", yanked: {reason}"))
+                .unwrap_or_default();
+            let why = if file.reasons.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", file.reasons.join("; "))
+            };
+            [
+                file.version.clone(),
+                file.filename.clone(),
+                bytes(file.size),
+                format!("{}{why}{yanked}", file.state),
+            ]
         })
         .collect();
     context.out.table(&rows);
     let size = project.files.iter().map(|file| file.size).sum();
-    context.out.line(format_args!("{}, {}", count(project.files.len() as u64, "file", "files"), bytes(size)));
+    context.out.line(format_args!(
+        "{}, {}",
+        count(project.files.len() as u64, "file", "files"),
+        bytes(size)
+    ));
     Ok(())
 }
 
 async fn show_files(context: &Context, client: &Client, target: &Target) -> Result<(), Failure> {
     let mut documents = Vec::new();
     for file in target.files(client).await? {
-        let verdict: Option<Value> = client.find(&format!("/api/v1/files/{}/verdict", file.sha256)).await?;
+        let verdict: Option<Value> = client
+            .find(&format!("/api/v1/files/{}/verdict", file.sha256))
+            .await?;
         if !documents.is_empty() {
             context.out.line("");
         }
@@ -97,7 +123,11 @@ pub fn print_file(out: Output, file: &FileView, verdict: Option<&Value>) {
     }
     out.line(format_args!("  release      {} {}", file.project, file.version));
     out.line(format_args!("  sha256       {}", file.sha256));
-    out.line(format_args!("  size         {} ({} bytes)", bytes(file.size), file.size));
+    out.line(format_args!(
+        "  size         {} ({} bytes)",
+        bytes(file.size),
+        file.size
+    ));
     out.line(format_args!("  from         {}", file.origin));
     let optional = [
         ("uploaded", &file.upload_time),
@@ -110,7 +140,10 @@ pub fn print_file(out: Output, file: &FileView, verdict: Option<&Value>) {
             out.line(format_args!("  {name:<12} {value}"));
         }
     }
-    out.line(format_args!("  decided      {} (event {})", file.decided_at, file.event));
+    out.line(format_args!(
+        "  decided      {} (event {})",
+        file.decided_at, file.event
+    ));
     out.line(format_args!("  verdict      {}", file.verdict));
     if let Some(verdict) = verdict {
         print_checks(out, verdict);
@@ -119,11 +152,24 @@ pub fn print_file(out: Output, file: &FileView, verdict: Option<&Value>) {
 
 /// A row per check of a verdict document, each with its facts.
 pub fn print_checks(out: Output, verdict: &Value) {
-    let checks = verdict["checks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let checks = verdict["checks"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for check in checks {
         let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
-        out.line(format_args!("  {:<12} {:<7} {}", text("check"), text("outcome"), text("summary")));
-        for (fact, value) in check["facts"].as_object().into_iter().flatten().filter(|(_, value)| says_something(value)) {
+        out.line(format_args!(
+            "  {:<12} {:<7} {}",
+            text("check"),
+            text("outcome"),
+            text("summary")
+        ));
+        for (fact, value) in check["facts"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(_, value)| says_something(value))
+        {
             out.line(format_args!("    {fact} = {}", short(value)));
         }
     }
@@ -143,7 +189,9 @@ fn says_something(fact: &Value) -> bool {
 /// A fact in one line; the whole of it is in `--format json`.
 fn short(value: &Value) -> String {
     const MAX_CHARACTERS: usize = 160;
-    let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let text = value
+        .as_str()
+        .map_or_else(|| value.to_string(), ToOwned::to_owned);
     if text.chars().count() <= MAX_CHARACTERS {
         return text;
     }
@@ -157,10 +205,21 @@ mod tests {
 
     #[test]
     fn what_was_not_found_is_not_shown() {
-        for nothing in [json!(null), json!([]), json!({}), json!(0), json!({"count": 0, "first": []})] {
+        for nothing in [
+            json!(null),
+            json!([]),
+            json!({}),
+            json!(0),
+            json!({"count": 0, "first": []}),
+        ] {
             assert!(!says_something(&nothing), "{nothing}");
         }
-        for something in [json!(false), json!(""), json!(1), json!({"count": 1, "first": ["a"]})] {
+        for something in [
+            json!(false),
+            json!(""),
+            json!(1),
+            json!({"count": 1, "first": ["a"]}),
+        ] {
             assert!(says_something(&something), "{something}");
         }
     }

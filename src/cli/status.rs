@@ -21,25 +21,41 @@ pub async fn run(context: &Context, _args: &StatusArgs) -> Result<ExitStatus, Fa
             let status: StatusView = client.get("/api/v1/status").await?;
             context.out.document(&status)?;
             let ready = if status.ready { "ready" } else { "not ready" };
-            context.out.line(format_args!("chiron {} is {ready}", status.version));
+            context
+                .out
+                .line(format_args!("chiron {} is {ready}", status.version));
             for problem in &status.problems {
                 context.out.line(format_args!("  problem      {problem}"));
             }
-            context.out.line(format_args!("  log          {} events, root {}", status.log_size, status.log_root));
+            context.out.line(format_args!(
+                "  log          {} events, root {}",
+                status.log_size, status.log_root
+            ));
             context.out.line(format_args!(
                 "  files        {} admitted, {} quarantined, {} refused, {} revoked, in {} projects",
                 status.admitted, status.quarantined, status.refused, status.revoked, status.projects
             ));
-            context.out.line(format_args!("  policy       {} ({})", status.policy_profile, status.policy_digest));
+            context.out.line(format_args!(
+                "  policy       {} ({})",
+                status.policy_profile, status.policy_digest
+            ));
             for upstream in &status.upstreams {
-                let error = upstream.last_error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+                let error = upstream
+                    .last_error
+                    .as_deref()
+                    .map(|error| format!(": {error}"))
+                    .unwrap_or_default();
                 context.out.line(format_args!(
                     "  upstream     {} ({}) {}{error}",
                     upstream.name, upstream.mode, upstream.state
                 ));
             }
-            context.out.line(format_args!("  free         {}", bytes(status.free_bytes)));
-            context.out.line(format_args!("  jobs         {} running", status.jobs_running));
+            context
+                .out
+                .line(format_args!("  free         {}", bytes(status.free_bytes)));
+            context
+                .out
+                .line(format_args!("  jobs         {} running", status.jobs_running));
             Ok(ExitStatus::Done)
         })
         .await

@@ -24,7 +24,10 @@ pub enum Target {
 
 /// The last part of what may be a path.
 pub fn filename_of(text: &str) -> &str {
-    Path::new(text).file_name().and_then(|name| name.to_str()).unwrap_or(text)
+    Path::new(text)
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or(text)
 }
 
 impl Target {
@@ -35,10 +38,12 @@ impl Target {
                 .next("name a project (flask), a release (flask==3.0.3), a file (flask-3.0.3-py3-none-any.whl) or sha256:HEX")
         };
         if let Some(hex) = text.strip_prefix("sha256:") {
-            return hex
-                .parse()
-                .map(Self::Digest)
-                .map_err(|_| wrong(format!("after `sha256:` come 64 hexadecimal digits, not {}", hex.len())));
+            return hex.parse().map(Self::Digest).map_err(|_| {
+                wrong(format!(
+                    "after `sha256:` come 64 hexadecimal digits, not {}",
+                    hex.len()
+                ))
+            });
         }
         let filename = filename_of(text);
         if is_archive(filename) {
@@ -46,12 +51,17 @@ impl Target {
                 .map(|name| Self::File(Box::new(name)))
                 .map_err(|error| wrong(error.to_string()));
         }
-        let (project, version) = text.split_once("==").map_or((text, None), |(project, version)| (project, Some(version)));
+        let (project, version) = text
+            .split_once("==")
+            .map_or((text, None), |(project, version)| (project, Some(version)));
         let project = ProjectName::parse(project.trim()).map_err(|error| wrong(error.to_string()))?;
         match version {
             None => Ok(Self::Project(project)),
             Some(version) => {
-                let version = version.trim().parse().map_err(|error| wrong(format!("{error}")))?;
+                let version = version
+                    .trim()
+                    .parse()
+                    .map_err(|error| wrong(format!("{error}")))?;
                 Ok(Self::Release(project, version))
             }
         }
@@ -60,12 +70,16 @@ impl Target {
     /// The files that Chiron knows under this name; finding none is a failure.
     pub async fn files(&self, client: &Client) -> Result<Vec<FileView>, Failure> {
         let files = match self {
-            Self::Digest(digest) => {
-                client.find::<FileView>(&format!("/api/v1/files/{digest}")).await?.into_iter().collect()
-            }
+            Self::Digest(digest) => client
+                .find::<FileView>(&format!("/api/v1/files/{digest}"))
+                .await?
+                .into_iter()
+                .collect(),
             Self::File(name) => {
                 let all = project_files(client, name.project()).await?;
-                all.into_iter().filter(|file| file.filename == name.raw()).collect()
+                all.into_iter()
+                    .filter(|file| file.filename == name.raw())
+                    .collect()
             }
             Self::Release(project, version) => {
                 let all = project_files(client, project).await?;
@@ -73,7 +87,11 @@ impl Target {
             }
             Self::Project(project) => project_files(client, project).await?,
         };
-        if files.is_empty() { Err(self.unknown()) } else { Ok(files) }
+        if files.is_empty() {
+            Err(self.unknown())
+        } else {
+            Ok(files)
+        }
     }
 
     /// The answer when nothing is known.
@@ -107,7 +125,11 @@ pub fn is_version(file: &FileView, version: &Version) -> bool {
 
 async fn project_files(client: &Client, project: &ProjectName) -> Result<Vec<FileView>, Failure> {
     let path = format!("/api/v1/projects/{}", segment(project.as_str()));
-    Ok(client.find::<ProjectView>(&path).await?.map(|project| project.files).unwrap_or_default())
+    Ok(client
+        .find::<ProjectView>(&path)
+        .await?
+        .map(|project| project.files)
+        .unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -121,7 +143,10 @@ mod tests {
         let shown = |text: &str| Target::parse(text).unwrap();
         assert!(matches!(shown("Flask"), Target::Project(p) if p.as_str() == "flask"));
         assert!(matches!(shown("flask==3.0"), Target::Release(..)));
-        assert!(matches!(shown("./dir/flask-3.0.3-py3-none-any.whl"), Target::File(_)));
+        assert!(matches!(
+            shown("./dir/flask-3.0.3-py3-none-any.whl"),
+            Target::File(_)
+        ));
         let digest = Digest::of(b"x");
         assert_eq!(shown(&format!("sha256:{digest}")), Target::Digest(digest));
     }

@@ -74,15 +74,30 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<ExitStatus, Failure> 
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let jobs = args.jobs.map_or(cores, usize::from).min(args.files.len());
 
-    let mut table = Table { out: context.out, status: ExitStatus::Done, documents: Vec::new(), counts: [0; 4] };
-    in_order(args.files.len(), jobs, |n| bench.judge(&args.files[n], args.sha256.get(n).copied()), |n, judged| {
-        table.row(&args.files[n], judged);
-    });
+    let mut table = Table {
+        out: context.out,
+        status: ExitStatus::Done,
+        documents: Vec::new(),
+        counts: [0; 4],
+    };
+    in_order(
+        args.files.len(),
+        jobs,
+        |n| bench.judge(&args.files[n], args.sha256.get(n).copied()),
+        |n, judged| {
+            table.row(&args.files[n], judged);
+        },
+    );
     table.finish()
 }
 
 /// Does `work(0..total)` on `jobs` threads and hands the results to `tell` in order.
-fn in_order<T: Send>(total: usize, jobs: usize, work: impl Fn(usize) -> T + Sync, mut tell: impl FnMut(usize, T)) {
+fn in_order<T: Send>(
+    total: usize,
+    jobs: usize,
+    work: impl Fn(usize) -> T + Sync,
+    mut tell: impl FnMut(usize, T),
+) {
     let next = AtomicUsize::new(0);
     let (send, receive) = mpsc::channel();
     std::thread::scope(|scope| {
@@ -122,11 +137,18 @@ impl Bench {
         let unreadable = |error: &std::io::Error| Failure::file("read", path, error);
         let file = File::open(path).map_err(|error| unreadable(&error))?;
         if file.metadata().map_err(|error| unreadable(&error))?.is_dir() {
-            return Err(Failure::usage(format_args!("{} is a folder", path.display()))
-                .next(format_args!("name the files in it: chiron verify {}/*.whl", path.display())));
+            return Err(
+                Failure::usage(format_args!("{} is a folder", path.display())).next(format_args!(
+                    "name the files in it: chiron verify {}/*.whl",
+                    path.display()
+                )),
+            );
         }
         let measured = measure(&file, self.max_file, path)?;
-        let filename = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let filename = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let (evidence, project, version) = match DistributionFilename::parse(&filename) {
             Ok(name) => {
                 let published = Published {
@@ -134,25 +156,66 @@ impl Bench {
                     by: "the command line".to_owned(),
                     ..Published::default()
                 };
-                let examined = examine(&file, &measured, &name, &published, &self.limits, self.now, |_| ());
-                (examined.evidence, name.project().to_string(), name.version().to_string())
+                let examined = examine(
+                    &file,
+                    &measured,
+                    &name,
+                    &published,
+                    &self.limits,
+                    self.now,
+                    |_| (),
+                );
+                (
+                    examined.evidence,
+                    name.project().to_string(),
+                    name.version().to_string(),
+                )
             }
-            Err(error) => (self.misnamed(&measured, &error.to_string()), String::new(), String::new()),
+            Err(error) => (
+                self.misnamed(&measured, &error.to_string()),
+                String::new(),
+                String::new(),
+            ),
         };
-        let evidence: Vec<_> =
-            evidence.into_iter().map(|evidence| (Digest::of(&evidence.to_bytes()), evidence)).collect();
-        let file = JudgedFile { filename, project, version, sha256: measured.sha256, size: measured.size };
-        let case = Case { file, evidence: &evidence, handed_in: true, name_taken_by: None, now: self.now };
+        let evidence: Vec<_> = evidence
+            .into_iter()
+            .map(|evidence| (Digest::of(&evidence.to_bytes()), evidence))
+            .collect();
+        let file = JudgedFile {
+            filename,
+            project,
+            version,
+            sha256: measured.sha256,
+            size: measured.size,
+        };
+        let case = Case {
+            file,
+            evidence: &evidence,
+            handed_in: true,
+            name_taken_by: None,
+            now: self.now,
+        };
         Ok(decide(&self.policy, &case))
     }
 
     /// A name that is no wheel's and no sdist's fails the first check; nothing parses the file.
     fn misnamed(&self, measured: &Measured, why: &str) -> Vec<Evidence> {
-        let facts: Map<String, Value> =
-            [("findings".to_owned(), json!([{ "code": "filename", "detail": why }]))].into_iter().collect();
+        let facts: Map<String, Value> = [(
+            "findings".to_owned(),
+            json!([{ "code": "filename", "detail": why }]),
+        )]
+        .into_iter()
+        .collect();
         let subject = measured.sha256;
         vec![
-            Evidence::new(CheckName::Structure, subject, Outcome::Fail, format!("the file's name: {why}"), facts, self.now),
+            Evidence::new(
+                CheckName::Structure,
+                subject,
+                Outcome::Fail,
+                format!("the file's name: {why}"),
+                facts,
+                self.now,
+            ),
             Evidence::new(
                 CheckName::Hashes,
                 subject,
@@ -166,7 +229,10 @@ impl Bench {
 }
 
 fn claim(sha256: Digest) -> HashClaim {
-    HashClaim { algorithm: "sha256".to_owned(), value_hex: sha256.to_string() }
+    HashClaim {
+        algorithm: "sha256".to_owned(),
+        value_hex: sha256.to_string(),
+    }
 }
 
 /// Size and digests of a file, read once.
@@ -183,8 +249,12 @@ fn measure(file: &File, limit: u64, path: &Path) -> Result<Measured, Failure> {
         };
         at += read as u64;
         measure.update(&buffer[..read]).map_err(|error| {
-            Failure::not_admitted(format_args!("{}: longer than {}", path.display(), bytes(error.limit)))
-                .next("raise limits.file in the configuration if such a file is wanted")
+            Failure::not_admitted(format_args!(
+                "{}: longer than {}",
+                path.display(),
+                bytes(error.limit)
+            ))
+            .next("raise limits.file in the configuration if such a file is wanted")
         })?;
     }
 }
@@ -221,7 +291,8 @@ impl Table {
                 self.counts[3] += 1;
                 self.status = self.status.worse(failure.status);
                 note(&failure);
-                self.documents.push(json!({ "path": path.to_string_lossy(), "error": failure.what }));
+                self.documents
+                    .push(json!({ "path": path.to_string_lossy(), "error": failure.what }));
             }
             Judged::Verdict(verdict) => {
                 self.verdict(&verdict);
@@ -244,14 +315,32 @@ impl Table {
         if at > 0 {
             self.status = self.status.worse(ExitStatus::NotAdmitted);
         }
-        self.out.line(format_args!("{}  sha256 {}", verdict.file.filename, verdict.file.sha256));
+        self.out.line(format_args!(
+            "{}  sha256 {}",
+            verdict.file.filename, verdict.file.sha256
+        ));
         for check in &verdict.checks {
-            self.out.line(format_args!("  {:<12} {:<8} {}", check.check.as_str(), check.outcome.as_str(), check.summary));
-            for finding in check.facts.get("findings").and_then(Value::as_array).into_iter().flatten() {
+            self.out.line(format_args!(
+                "  {:<12} {:<8} {}",
+                check.check.as_str(),
+                check.outcome.as_str(),
+                check.summary
+            ));
+            for finding in check
+                .facts
+                .get("findings")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
                 self.out.line(format_args!("    {}", finding_line(finding)));
             }
         }
-        self.out.line(format_args!("  {:<12} {word:<8} {}", "decision", reasons(verdict)));
+        self.out.line(format_args!(
+            "  {:<12} {word:<8} {}",
+            "decision",
+            reasons(verdict)
+        ));
     }
 
     fn finish(self) -> Result<ExitStatus, Failure> {
@@ -275,8 +364,16 @@ fn finding_line(finding: &Value) -> String {
 }
 
 fn reasons(verdict: &Verdict) -> String {
-    let reasons: Vec<String> = verdict.reasons.iter().map(|reason| format!("{}/{}", reason.check, reason.code)).collect();
-    if reasons.is_empty() { format!("profile {}", verdict.policy.profile) } else { reasons.join(", ") }
+    let reasons: Vec<String> = verdict
+        .reasons
+        .iter()
+        .map(|reason| format!("{}/{}", reason.check, reason.code))
+        .collect();
+    if reasons.is_empty() {
+        format!("profile {}", verdict.policy.profile)
+    } else {
+        reasons.join(", ")
+    }
 }
 
 #[cfg(test)]
@@ -311,12 +408,21 @@ mod tests {
         std::fs::write(&path, b"not a zip").unwrap();
         assert_eq!(bench().try_judge(&path, None).unwrap().decision, Decision::Refuse);
         std::fs::write(&path, vec![0; 1_001]).unwrap();
-        assert_eq!(bench().try_judge(&path, None).unwrap_err().status, ExitStatus::NotAdmitted);
+        assert_eq!(
+            bench().try_judge(&path, None).unwrap_err().status,
+            ExitStatus::NotAdmitted
+        );
     }
 
     #[test]
     fn a_missing_file_is_a_usage_error() {
-        assert_eq!(bench().try_judge(Path::new("/no/such.whl"), None).unwrap_err().status, ExitStatus::Usage);
+        assert_eq!(
+            bench()
+                .try_judge(Path::new("/no/such.whl"), None)
+                .unwrap_err()
+                .status,
+            ExitStatus::Usage
+        );
     }
 
     #[test]
@@ -326,7 +432,11 @@ mod tests {
         std::fs::write(&path, b"x").unwrap();
         let verdict = bench().try_judge(&path, Some(Digest::of(b"y"))).unwrap();
         assert_eq!(verdict.decision, Decision::Refuse);
-        let hashes = verdict.checks.iter().find(|check| check.check == CheckName::Hashes).unwrap();
+        let hashes = verdict
+            .checks
+            .iter()
+            .find(|check| check.check == CheckName::Hashes)
+            .unwrap();
         assert_eq!(hashes.outcome, Outcome::Fail);
     }
 

@@ -21,6 +21,8 @@ pub async fn count(State(counted): State<Counted>, request: Request, next: Next)
     let begun = Instant::now();
     let response = next.run(request).await;
     let bytes = response.body().size_hint().exact().unwrap_or(0);
-    counted.metrics.answered(counted.route, response.status().as_u16(), bytes, begun.elapsed());
+    counted
+        .metrics
+        .answered(counted.route, response.status().as_u16(), bytes, begun.elapsed());
     response
 }

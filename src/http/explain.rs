@@ -23,10 +23,17 @@ pub async fn explain(
         .get(header::ACCEPT)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|accept| accept.contains("application/json"));
-    let mut response =
-        if json { axum::Json(found).into_response() } else { Html(page(&found)).into_response() };
-    response.headers_mut().insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache"));
-    response.headers_mut().insert(header::VARY, http::HeaderValue::from_static("Accept"));
+    let mut response = if json {
+        axum::Json(found).into_response()
+    } else {
+        Html(page(&found)).into_response()
+    };
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-cache"));
+    response
+        .headers_mut()
+        .insert(header::VARY, http::HeaderValue::from_static("Accept"));
     Ok(response)
 }
 
@@ -35,7 +42,9 @@ async fn explanation(mirror: &Mirror, what: &str) -> Result<Explanation, Problem
         let rows = mirror.catalog().by_digest(digest).await?;
         return match rows.first() {
             Some(row) => judged(mirror, row).await,
-            None => Err(Problem::not_found(format!("no file with sha256 {digest} was ever judged here"))),
+            None => Err(Problem::not_found(format!(
+                "no file with sha256 {digest} was ever judged here"
+            ))),
         };
     }
     let name = match DistributionFilename::parse(what) {
@@ -53,7 +62,9 @@ async fn explanation(mirror: &Mirror, what: &str) -> Result<Explanation, Problem
     };
     let rows = mirror.catalog().by_name(name.project(), name.raw()).await?;
     // Admitted first, else the newest word.
-    let best = rows.iter().max_by_key(|row| (row.state == FileState::Admitted, row.since));
+    let best = rows
+        .iter()
+        .max_by_key(|row| (row.state == FileState::Admitted, row.since));
     match best {
         Some(row) => judged(mirror, row).await,
         None => unjudged(mirror, &name).await,
@@ -118,7 +129,10 @@ async fn unjudged(mirror: &Mirror, name: &DistributionFilename) -> Result<Explan
         })
     };
     if mirror.is_owned(name.project()) {
-        let because = format!("nobody has handed it in, and {} is a name that only this site supplies", name.project());
+        let because = format!(
+            "nobody has handed it in, and {} is a name that only this site supplies",
+            name.project()
+        );
         return said(because, "`chiron ingest FILE` hands it in");
     }
     match mirror.ask(name.project()).await {
@@ -129,25 +143,43 @@ async fn unjudged(mirror: &Mirror, name: &DistributionFilename) -> Result<Explan
                     found.because = format!("upstream sent other bytes than it promises: {}", found.because);
                     return Ok(found);
                 }
-                let because = "upstream offers it; nobody has asked for it yet, so it has not been judged".to_owned();
+                let because =
+                    "upstream offers it; nobody has asked for it yet, so it has not been judged".to_owned();
                 return said(because, "the first download, or `chiron ingest`, runs the gate");
             }
             match known.candidates.why_skipped(name.raw()) {
-                Some(why) => said(format!("upstream's entry for it cannot be used: {why}"), "upstream must publish a sound entry"),
-                None => said("upstream does not list it".to_owned(), "check the name; `chiron ingest FILE` hands a file in"),
+                Some(why) => said(
+                    format!("upstream's entry for it cannot be used: {why}"),
+                    "upstream must publish a sound entry",
+                ),
+                None => said(
+                    "upstream does not list it".to_owned(),
+                    "check the name; `chiron ingest FILE` hands a file in",
+                ),
             }
         }
-        Asked::Nothing if mirror.may_ask(name.project()) => {
-            said(format!("no upstream has {}", name.project()), "check the name; `chiron ingest FILE` hands a file in")
-        }
-        Asked::Nothing => said("it was never brought in".to_owned(), "`chiron ingest` brings it in"),
+        Asked::Nothing if mirror.may_ask(name.project()) => said(
+            format!("no upstream has {}", name.project()),
+            "check the name; `chiron ingest FILE` hands a file in",
+        ),
+        Asked::Nothing => said(
+            "it was never brought in".to_owned(),
+            "`chiron ingest` brings it in",
+        ),
         Asked::Lost => Err(Problem::broke_off(name.raw())),
-        Asked::Down(error) => said(format!("it is not here and upstream cannot be asked: {error}"), "try again when upstream answers"),
+        Asked::Down(error) => said(
+            format!("it is not here and upstream cannot be asked: {error}"),
+            "try again when upstream answers",
+        ),
     }
 }
 
 fn reasons_of(row: &FileRow) -> Vec<String> {
-    row.note.iter().cloned().chain(row.judged.reasons.iter().map(ToString::to_string)).collect()
+    row.note
+        .iter()
+        .cloned()
+        .chain(row.judged.reasons.iter().map(ToString::to_string))
+        .collect()
 }
 
 /// A row as the admin API shows it.
@@ -160,7 +192,11 @@ pub fn view_of(row: &FileRow) -> FileView {
         sha256: judged.sha256.to_string(),
         size: judged.size,
         state: row.state.as_str().to_owned(),
-        reasons: if row.state == FileState::Admitted { Vec::new() } else { reasons_of(row) },
+        reasons: if row.state == FileState::Admitted {
+            Vec::new()
+        } else {
+            reasons_of(row)
+        },
         requires_python: judged.requires_python.clone(),
         upload_time: judged.upload_time.clone(),
         decided_at: row.at,
@@ -198,22 +234,38 @@ fn page(found: &Explanation) -> String {
          pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85em}:root{color-scheme:light dark}</style>",
     );
     let name = escape(&found.filename);
-    let verb = if found.served { "is served" } else { "is not served" };
+    let verb = if found.served {
+        "is served"
+    } else {
+        "is not served"
+    };
     html += &format!("<title>{name} {verb}</title></head><body><main><h1>{name}</h1>\n");
-    html += &format!("<p><strong>It {verb}</strong>: {}.</p>\n<h2>What would change that</h2><ul>", escape(&found.because));
+    html += &format!(
+        "<p><strong>It {verb}</strong>: {}.</p>\n<h2>What would change that</h2><ul>",
+        escape(&found.because)
+    );
     for change in &found.what_would_change_it {
         html += &format!("<li>{}</li>", escape(change));
     }
     html += "</ul>\n";
-    let checks = found.verdict.as_ref().and_then(|v| v.get("checks")).and_then(|c| c.as_array());
+    let checks = found
+        .verdict
+        .as_ref()
+        .and_then(|v| v.get("checks"))
+        .and_then(|c| c.as_array());
     if let Some(checks) = checks {
         html += "<h2>Checks</h2><table><thead><tr><th scope=\"col\">Check</th><th scope=\"col\">Outcome</th><th scope=\"col\">Summary and facts</th></tr></thead><tbody>\n";
         for check in checks {
             let text = |key: &str| escape(check.get(key).and_then(|v| v.as_str()).unwrap_or_default());
-            let facts = check.get("facts").map(|f| serde_json::to_string_pretty(f).unwrap_or_default());
+            let facts = check
+                .get("facts")
+                .map(|f| serde_json::to_string_pretty(f).unwrap_or_default());
             html += &format!(
                 "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}<details><summary>Facts</summary><pre>{}</pre></details></td></tr>\n",
-                text("check"), text("outcome"), text("summary"), escape(&facts.unwrap_or_default()),
+                text("check"),
+                text("outcome"),
+                text("summary"),
+                escape(&facts.unwrap_or_default()),
             );
         }
         html += "</tbody></table>\n";
@@ -221,7 +273,11 @@ fn page(found: &Explanation) -> String {
     if let Some(file) = &found.file {
         html += &format!(
             "<p>SHA-256 <code>{}</code>, {} bytes, from {}, event {} of the log at {}.</p>\n",
-            file.sha256, file.size, escape(&file.origin), file.event, file.decided_at,
+            file.sha256,
+            file.size,
+            escape(&file.origin),
+            file.event,
+            file.decided_at,
         );
     }
     html += "</main></body></html>\n";
@@ -229,7 +285,10 @@ fn page(found: &Explanation) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]

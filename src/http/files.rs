@@ -30,7 +30,10 @@ pub async fn file(
         .parse()
         .map_err(|_| Problem::not_found("after /files/ comes a SHA-256 in 64 hexadecimal digits"))?;
     if let Some(name) = filename.strip_suffix(".metadata") {
-        let wanted = Wanted { sha256, filename: name.to_owned() };
+        let wanted = Wanted {
+            sha256,
+            filename: name.to_owned(),
+        };
         return metadata(&mirror, &wanted, &headers).await;
     }
     if let Some(name) = filename.strip_suffix(".verdict.json") {
@@ -69,7 +72,11 @@ async fn send(
         return Ok(answer(StatusCode::NOT_MODIFIED, Body::empty(), &etag, None));
     }
     // Section 14.2: only GET has ranges.
-    let part = if method == Method::GET { range::wanted(headers, &etag, size) } else { Part::Whole };
+    let part = if method == Method::GET {
+        range::wanted(headers, &etag, size)
+    } else {
+        Part::Whole
+    };
     Ok(match part {
         Part::Whole => answer(StatusCode::OK, Body::from(blob.bytes(0..size)), &etag, None),
         Part::Part(part) => {
@@ -79,7 +86,12 @@ async fn send(
         }
         Part::Unsatisfiable => {
             let content_range = format!("bytes */{size}");
-            answer(StatusCode::RANGE_NOT_SATISFIABLE, Body::empty(), &etag, Some(content_range))
+            answer(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                Body::empty(),
+                &etag,
+                Some(content_range),
+            )
         }
     })
 }
@@ -92,7 +104,10 @@ fn answer(status: StatusCode, body: Body, etag: &str, content_range: Option<Stri
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(BYTES));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if let Ok(etag) = HeaderValue::try_from(etag) {
         headers.insert(header::ETAG, etag);
     }
@@ -106,21 +121,25 @@ fn answer(status: StatusCode, body: Body, etag: &str, content_range: Option<Stri
 async fn damaged(mirror: &Mirror, row: &FileRow, error: BlobError) -> Problem {
     tracing::error!(sha256 = %row.judged.sha256, filename = %row.judged.filename, %error, "a stored blob is damaged; the file is taken out of service");
     mirror.gate().metrics.corrupt_blob();
-    let rows = mirror.catalog().by_digest(row.judged.sha256).await.unwrap_or_default();
+    let rows = mirror
+        .catalog()
+        .by_digest(row.judged.sha256)
+        .await
+        .unwrap_or_default();
     for row in rows {
         let message = error.to_string();
-        if let Err(error) = mirror.catalog().damaged(row.file(), message, Timestamp::now()).await {
+        if let Err(error) = mirror
+            .catalog()
+            .damaged(row.file(), message, Timestamp::now())
+            .await
+        {
             tracing::error!(%error, "the damage could not be recorded; it will be when the file is asked for again");
         }
     }
     error.into()
 }
 
-async fn metadata(
-    mirror: &Mirror,
-    wanted: &Wanted,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
+async fn metadata(mirror: &Mirror, wanted: &Wanted, headers: &HeaderMap) -> Result<Response, Problem> {
     match mirror.metadata(wanted).await? {
         Delivery::Ready(bytes) => Ok(document(bytes, "text/plain; charset=utf-8", FOR_EVER, headers)),
         Delivery::Pending => Err(Problem::pending(&wanted.filename)),
@@ -136,12 +155,13 @@ async fn verdict(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let rows = mirror.catalog().by_digest(*sha256).await?;
-    let row = rows.iter().find(|row| row.judged.filename == filename).ok_or_else(|| unknown(filename))?;
-    let bytes = mirror
-        .catalog()
-        .doc(row.judged.verdict)
-        .await?
-        .ok_or_else(|| Problem::not_found("the verdict document is missing from the store; `chiron scrub` says more"))?;
+    let row = rows
+        .iter()
+        .find(|row| row.judged.filename == filename)
+        .ok_or_else(|| unknown(filename))?;
+    let bytes = mirror.catalog().doc(row.judged.verdict).await?.ok_or_else(|| {
+        Problem::not_found("the verdict document is missing from the store; `chiron scrub` says more")
+    })?;
     // A later judgment may replace it, so it is not immutable.
     Ok(document(bytes, "application/json", "no-cache", headers))
 }
@@ -162,7 +182,10 @@ pub fn document(
     let out = response.headers_mut();
     out.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     out.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    out.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    out.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if let Ok(etag) = HeaderValue::try_from(etag) {
         out.insert(header::ETAG, etag);
     }
@@ -170,5 +193,7 @@ pub fn document(
 }
 
 fn unknown(filename: &str) -> Problem {
-    Problem::not_found(format!("no file {filename} with this digest is known to this index"))
+    Problem::not_found(format!(
+        "no file {filename} with this digest is known to this index"
+    ))
 }

@@ -24,8 +24,15 @@ struct Ready {
 /// it unready: what is here is served on.
 pub async fn readyz(State(watch): State<Watch>) -> Response {
     let found = watch.look().await;
-    let status = if found.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = Ready { ready: found.ready, problems: found.problems };
+    let status = if found.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = Ready {
+        ready: found.ready,
+        problems: found.problems,
+    };
     (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
 }
 
@@ -33,6 +40,8 @@ pub async fn readyz(State(watch): State<Watch>) -> Response {
 pub async fn metrics(State(watch): State<Watch>) -> Response {
     watch.measure().await;
     let mut response = watch.metrics().encode().into_response();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     response
 }

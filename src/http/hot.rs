@@ -33,12 +33,19 @@ pub struct HotPath {
 
 impl HotPath {
     pub(super) fn new(pages: Arc<Pages>, metrics: Metrics, router: Router) -> Self {
-        Self { pages, metrics, router }
+        Self {
+            pages,
+            metrics,
+            router,
+        }
     }
 
     /// For one connection.
     pub fn from(&self, peer: SocketAddr) -> Connection {
-        Connection { path: self.clone(), peer }
+        Connection {
+            path: self.clone(),
+            peer,
+        }
     }
 
     /// `GET /simple/{normalised name}/`, if the page is in memory and holds. Anything else is not for here.
@@ -54,7 +61,8 @@ impl HotPath {
         let response = content.answer(form, request.headers(), REVALIDATE);
         let bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
         let status = response.status().as_u16();
-        self.metrics.answered(Route::ProjectPage, status, bytes, begun.elapsed());
+        self.metrics
+            .answered(Route::ProjectPage, status, bytes, begun.elapsed());
         Some(response)
     }
 }
@@ -76,7 +84,9 @@ impl Service<Request<Incoming>> for Connection {
         if let Some(response) = self.path.answer(&request) {
             return Either::Left(ready(Ok(response)));
         }
-        request.extensions_mut().insert(ConnectInfo::<SocketAddr>(self.peer));
+        request
+            .extensions_mut()
+            .insert(ConnectInfo::<SocketAddr>(self.peer));
         Either::Right(self.path.router.clone().oneshot(request.map(Body::new)))
     }
 }

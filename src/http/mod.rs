@@ -50,32 +50,83 @@ pub fn service(watch: &Watch, token: AdminToken, max_body: usize) -> HotPath {
 fn routes(watch: &Watch, token: AdminToken, max_body: usize, pages: Arc<Pages>) -> Router {
     let metrics = watch.metrics().clone();
     let counted = |route: Route, handler: MethodRouter<()>| -> MethodRouter<()> {
-        handler.layer(from_fn_with_state(count::Counted { metrics: metrics.clone(), route }, count::count))
+        handler.layer(from_fn_with_state(
+            count::Counted {
+                metrics: metrics.clone(),
+                route,
+            },
+            count::count,
+        ))
     };
     let mirror = watch.mirror.clone();
-    let index = Index { pages, catalog: mirror.catalog().clone() };
+    let index = Index {
+        pages,
+        catalog: mirror.catalog().clone(),
+    };
     let catalog = mirror.catalog().clone();
-    let admin = admin::routes(admin::Admin { watch: watch.clone(), max_body })
-        .layer(from_fn_with_state(token, admin::require));
+    let admin = admin::routes(admin::Admin {
+        watch: watch.clone(),
+        max_body,
+    })
+    .layer(from_fn_with_state(token, admin::require));
 
     Router::new()
         .route("/simple", get(simple::list_without_slash))
-        .route("/simple/", counted(Route::ProjectList, get(simple::list).with_state(index.clone())))
+        .route(
+            "/simple/",
+            counted(Route::ProjectList, get(simple::list).with_state(index.clone())),
+        )
         .route("/simple/{project}", get(simple::project_without_slash))
-        .route("/simple/{project}/", counted(Route::ProjectPage, get(simple::project).with_state(index.clone())))
-        .route("/at/{when}/simple/", counted(Route::At, get(simple::list_in_the_past).with_state(index.clone())))
+        .route(
+            "/simple/{project}/",
+            counted(Route::ProjectPage, get(simple::project).with_state(index.clone())),
+        )
+        .route(
+            "/at/{when}/simple/",
+            counted(Route::At, get(simple::list_in_the_past).with_state(index.clone())),
+        )
         .route("/at/{when}/simple/{project}", get(simple::past_without_slash))
-        .route("/at/{when}/simple/{project}/", counted(Route::At, get(simple::project_in_the_past).with_state(index)))
-        .route("/files/{sha256}/{filename}", counted(Route::File, get(files::file).with_state(mirror.clone())))
-        .route("/integrity/{project}/{version}/{filename}/provenance", counted(Route::FileSidecar, get(no_provenance)))
-        .route("/log/checkpoint", counted(Route::Log, get(transparency::checkpoint).with_state(catalog.clone())))
-        .route("/log/tile/{*path}", counted(Route::Log, get(transparency::tile).with_state(catalog.clone())))
-        .route("/log/entries/{*path}", counted(Route::Log, get(transparency::entries).with_state(catalog)))
-        .route("/explain/{what}", counted(Route::Explain, get(explain::explain).with_state(mirror)))
+        .route(
+            "/at/{when}/simple/{project}/",
+            counted(Route::At, get(simple::project_in_the_past).with_state(index)),
+        )
+        .route(
+            "/files/{sha256}/{filename}",
+            counted(Route::File, get(files::file).with_state(mirror.clone())),
+        )
+        .route(
+            "/integrity/{project}/{version}/{filename}/provenance",
+            counted(Route::FileSidecar, get(no_provenance)),
+        )
+        .route(
+            "/log/checkpoint",
+            counted(
+                Route::Log,
+                get(transparency::checkpoint).with_state(catalog.clone()),
+            ),
+        )
+        .route(
+            "/log/tile/{*path}",
+            counted(Route::Log, get(transparency::tile).with_state(catalog.clone())),
+        )
+        .route(
+            "/log/entries/{*path}",
+            counted(Route::Log, get(transparency::entries).with_state(catalog)),
+        )
+        .route(
+            "/explain/{what}",
+            counted(Route::Explain, get(explain::explain).with_state(mirror)),
+        )
         .route("/openapi.json", counted(Route::Admin, get(admin::openapi::serve)))
         .route("/healthz", counted(Route::Health, get(health::healthz)))
-        .route("/readyz", counted(Route::Health, get(health::readyz).with_state(watch.clone())))
-        .route("/metrics", counted(Route::Health, get(health::metrics).with_state(watch.clone())))
+        .route(
+            "/readyz",
+            counted(Route::Health, get(health::readyz).with_state(watch.clone())),
+        )
+        .route(
+            "/metrics",
+            counted(Route::Health, get(health::metrics).with_state(watch.clone())),
+        )
         .nest("/api/v1", admin)
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
@@ -87,7 +138,10 @@ async fn no_provenance(
     Path((_, _, filename)): Path<(String, String, String)>,
 ) -> (StatusCode, axum::Json<serde_json::Value>) {
     let message = format!("No provenance available for {filename}");
-    (StatusCode::NOT_FOUND, axum::Json(serde_json::json!({ "message": message })))
+    (
+        StatusCode::NOT_FOUND,
+        axum::Json(serde_json::json!({ "message": message })),
+    )
 }
 
 async fn nothing_here() -> Problem {
@@ -105,7 +159,9 @@ async fn wrong_method() -> Problem {
 
 /// A path that does not decode (bad percent-encoding, bytes that are no UTF-8) is answered as a problem too.
 async fn problem_paths(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
-    let decodes = percent_encoding::percent_decode_str(request.uri().path()).decode_utf8().is_ok();
+    let decodes = percent_encoding::percent_decode_str(request.uri().path())
+        .decode_utf8()
+        .is_ok();
     if !decodes {
         return Problem::bad_request("the path is not percent-encoded UTF-8").into_response();
     }

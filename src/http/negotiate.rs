@@ -31,7 +31,10 @@ const MAX_RANGES: usize = 32;
 /// some clients break on 406.
 pub fn form(headers: &HeaderMap) -> Form {
     let mut best: Option<(u16, Form)> = None;
-    let values = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok());
+    let values = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|v| v.to_str().ok());
     for range in values.flat_map(|v| v.split(',')).take(MAX_RANGES) {
         let mut parts = range.split(';');
         let Some(form) = parts.next().and_then(|kind| of_media_range(kind.trim())) else {
@@ -51,9 +54,7 @@ fn of_media_range(kind: &str) -> Option<Form> {
     let is = |name: &str| kind.eq_ignore_ascii_case(name);
     if is("application/vnd.pypi.simple.v1+json") || is("application/vnd.pypi.simple.latest+json") {
         Some(Form::Json)
-    } else if is("application/vnd.pypi.simple.v1+html")
-        || is("application/vnd.pypi.simple.latest+html")
-    {
+    } else if is("application/vnd.pypi.simple.v1+html") || is("application/vnd.pypi.simple.latest+html") {
         Some(Form::Html)
     } else if is("text/html") || is("text/*") || is("*/*") {
         Some(Form::TextHtml)
@@ -82,16 +83,24 @@ pub fn takes_gzip(headers: &HeaderMap) -> bool {
         .flat_map(|v| v.split(','))
         .any(|coding| {
             let mut parts = coding.split(';');
-            parts.next().is_some_and(|name| name.trim().eq_ignore_ascii_case("gzip"))
+            parts
+                .next()
+                .is_some_and(|name| name.trim().eq_ignore_ascii_case("gzip"))
                 && !parts.any(|p| p.trim().strip_prefix("q=").is_some_and(|q| thousandths(q) == 0))
         })
 }
 
 /// Whether `If-None-Match` names this entity tag (RFC 9110, section 13.1.2: weak comparison).
 pub fn none_match(headers: &HeaderMap, etag: &str) -> bool {
-    headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok()).any(|v| {
-        v.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
-    })
+    headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .any(|v| {
+            v.split(',')
+                .map(str::trim)
+                .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+        })
 }
 
 #[cfg(test)]
@@ -114,11 +123,19 @@ mod tests {
         for value in [pip, uv, poetry, "application/vnd.pypi.simple.latest+json"] {
             assert_eq!(accept(value), Form::Json, "{value}");
         }
-        for value in ["*/*", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", "image/png", ""] {
+        for value in [
+            "*/*",
+            "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
+            "image/png",
+            "",
+        ] {
             assert_eq!(accept(value), Form::TextHtml, "{value}");
         }
         assert_eq!(accept("application/vnd.pypi.simple.v1+html"), Form::Html);
-        assert_eq!(accept("application/vnd.pypi.simple.v1+json;q=0, text/html"), Form::TextHtml);
+        assert_eq!(
+            accept("application/vnd.pypi.simple.v1+json;q=0, text/html"),
+            Form::TextHtml
+        );
         assert_eq!(form(&HeaderMap::new()), Form::TextHtml);
     }
 

@@ -2,6 +2,7 @@
 //! one look-up and one comparison.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -86,6 +87,8 @@ struct Rendered {
 pub struct Content {
     body: Bytes,
     gzip: OnceLock<Option<Bytes>>,
+    /// Whether a large page was asked for in gzip before: most are asked for once by an installer that fills its cache.
+    wanted: AtomicBool,
     etag: HeaderValue,
     /// Another coding is another representation and has another strong tag (RFC 9110, section 8.8.3).
     gzip_etag: HeaderValue,
@@ -101,7 +104,13 @@ impl Content {
                 .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
         };
         let (etag, gzip_etag) = (tag(""), tag("-gz"));
-        Self { body: Bytes::from(body), gzip: OnceLock::new(), etag, gzip_etag }
+        Self {
+            body: Bytes::from(body),
+            gzip: OnceLock::new(),
+            wanted: AtomicBool::new(false),
+            etag,
+            gzip_etag,
+        }
     }
 
     fn compress(&self) -> Option<&Bytes> {
@@ -139,7 +148,10 @@ impl Content {
         };
         let out = response.headers_mut();
         out.reserve(6);
-        out.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+        out.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(form.content_type()),
+        );
         out.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
         out.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
         out.insert(header::ETAG, etag.clone());
@@ -156,6 +168,9 @@ impl Content {
         }
         if self.body.len() <= COMPRESS_NOW {
             return self.compress();
+        }
+        if !self.wanted.swap(true, Ordering::Relaxed) {
+            return None;
         }
         let content = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
@@ -174,7 +189,10 @@ pub struct Pages {
 impl Pages {
     /// Over a mirror and its catalogue.
     pub fn new(mirror: Mirror) -> Self {
-        Self { mirror, cache: Cache::with_weighter(CACHE_PAGES, CACHE_BYTES, ByBytes) }
+        Self {
+            mirror,
+            cache: Cache::with_weighter(CACHE_PAGES, CACHE_BYTES, ByBytes),
+        }
     }
 
     /// A project's page in a form, from memory where it still holds.
@@ -184,20 +202,30 @@ impl Pages {
             return Ok(content);
         }
         let head = self.mirror.catalog().head(project.as_str());
-        let kept = self.cache.get(&PageRef { project: project.as_str(), json });
+        let kept = self.cache.get(&PageRef {
+            project: project.as_str(),
+            json,
+        });
         self.renew(project, json, head, kept).await
     }
 
     /// The page in memory, if it still holds: nothing is parsed, awaited or allocated.
     pub fn hot(&self, project: &str, form: Form) -> Option<Arc<Content>> {
-        let page = self.cache.get(&PageRef { project, json: form == Form::Json })?;
+        let page = self.cache.get(&PageRef {
+            project,
+            json: form == Form::Json,
+        })?;
         let holds = page.head == self.mirror.catalog().head(project) && page.good_until > Instant::now();
         holds.then(|| Arc::clone(&page.content))
     }
 
     /// How long a page stands for which no upstream has anything to say.
     fn unlisted_for(&self, project: &ProjectName) -> Duration {
-        if self.mirror.may_ask(project) { self.mirror.limits().fresh } else { UNTIL_CHANGED }
+        if self.mirror.may_ask(project) {
+            self.mirror.limits().fresh
+        } else {
+            UNTIL_CHANGED
+        }
     }
 
     async fn renew(
@@ -222,7 +250,13 @@ impl Pages {
                 from,
                 good_until,
             };
-            self.cache.insert(PageKey { project: project.as_str().into(), json }, Arc::new(again));
+            self.cache.insert(
+                PageKey {
+                    project: project.as_str().into(),
+                    json,
+                },
+                Arc::new(again),
+            );
             return Ok(Arc::clone(&page.content));
         }
         let known = self.mirror.catalog().project(project, None).await?;
@@ -243,11 +277,26 @@ impl Pages {
         if hidden {
             good_until = good_until.min(Instant::now() + WHILE_DENIED);
         }
-        let body = if json { page.render_json() } else { page.render_html() };
+        let body = if json {
+            page.render_json()
+        } else {
+            page.render_html()
+        };
         self.mirror.gate().metrics.page_rendered();
         let content = Arc::new(Content::new(body));
-        let rendered = Rendered { content: Arc::clone(&content), head, from, good_until };
-        self.cache.insert(PageKey { project: project.as_str().into(), json }, Arc::new(rendered));
+        let rendered = Rendered {
+            content: Arc::clone(&content),
+            head,
+            from,
+            good_until,
+        };
+        self.cache.insert(
+            PageKey {
+                project: project.as_str().into(),
+                json,
+            },
+            Arc::new(rendered),
+        );
         Ok(content)
     }
 }

@@ -52,7 +52,14 @@ impl Problem {
         detail: impl Into<String>,
     ) -> Self {
         let (title, detail) = (title.into(), detail.into());
-        Self { status, kind, title, detail, retry_after: None, challenge: false }
+        Self {
+            status,
+            kind,
+            title,
+            detail,
+            retry_after: None,
+            challenge: false,
+        }
     }
 
     /// 404.
@@ -68,7 +75,10 @@ impl Problem {
     /// 401 with a challenge.
     pub fn unauthorized(detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Not authorised", detail);
-        Self { challenge: true, ..problem }
+        Self {
+            challenge: true,
+            ..problem
+        }
     }
 
     /// 503: the verdict is still being worked out. Not a judgment; the client's retry will succeed.
@@ -82,14 +92,25 @@ impl Problem {
             "The verdict is not out yet",
             detail,
         );
-        Self { retry_after: Some(COME_BACK), ..problem }
+        Self {
+            retry_after: Some(COME_BACK),
+            ..problem
+        }
     }
 
     /// 503: a task of ours was lost; asking again starts it anew.
     pub fn broke_off(what: &str) -> Self {
         let detail = format!("the work on {what} broke off; asking again starts it anew");
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "broke-off", "The work broke off", detail);
-        Self { retry_after: Some(COME_BACK), ..problem }
+        let problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "broke-off",
+            "The work broke off",
+            detail,
+        );
+        Self {
+            retry_after: Some(COME_BACK),
+            ..problem
+        }
     }
 
     /// The answer for a file that is not admitted.
@@ -97,9 +118,11 @@ impl Problem {
         let name = &row.judged.filename;
         let reasons = match (&row.note, row.judged.reasons.as_slice()) {
             (Some(note), []) => note.clone(),
-            (_, reasons) => {
-                reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-            }
+            (_, reasons) => reasons
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; "),
         };
         if row.is_damaged() {
             return Self::new(
@@ -107,6 +130,17 @@ impl Problem {
                 "damaged",
                 format!("The stored copy of {name} is damaged and is not served"),
                 format!("{reasons}. An operator can fetch it again with `chiron scrub --repair`"),
+            );
+        }
+        if row.state == FileState::Admitted {
+            return Self::new(
+                StatusCode::FORBIDDEN,
+                "not-admitted",
+                format!("upstream sent other bytes for {name} than it promises"),
+                format!(
+                    "what came has sha256 {} and is served under that digest only",
+                    row.judged.sha256
+                ),
             );
         }
         let word = match row.state {
@@ -118,7 +152,9 @@ impl Problem {
             StatusCode::FORBIDDEN,
             "not-admitted",
             format!("{name} was {word} by this index: {reasons}"),
-            format!("{name} was {word}: {reasons}. `chiron explain {name}` shows every check and what would change it"),
+            format!(
+                "{name} was {word}: {reasons}. `chiron explain {name}` shows every check and what would change it"
+            ),
         )
     }
 
@@ -140,7 +176,10 @@ impl IntoResponse for Problem {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -224,9 +263,12 @@ impl From<CatalogError> for Problem {
         match error {
             CatalogError::Db(error) => error.into(),
             CatalogError::NoSuchFile { .. } => Self::not_found(error.to_string()),
-            CatalogError::WrongState { .. } | CatalogError::NameTaken { .. } => {
-                Self::new(StatusCode::CONFLICT, "conflict", "Not possible in this state", error.to_string())
-            }
+            CatalogError::WrongState { .. } | CatalogError::NameTaken { .. } => Self::new(
+                StatusCode::CONFLICT,
+                "conflict",
+                "Not possible in this state",
+                error.to_string(),
+            ),
             CatalogError::BeyondLog { .. } => Self::not_found(error.to_string()),
             other => internal(&other),
         }
@@ -240,9 +282,14 @@ impl From<&UpstreamError> for Problem {
             StatusCode::BAD_GATEWAY,
             "upstream-failed",
             "The upstream index could not be asked",
-            error.to_string(),
+            // An upstream's address is nobody's business: it may be private, and hold a name and a password.
+            "the daemon's log and `chiron status` say why; what is here already is served on",
         );
-        Self { retry_after: Some(5), ..problem }
+        tracing::warn!(%error, "a client was told that upstream could not be asked");
+        Self {
+            retry_after: Some(5),
+            ..problem
+        }
     }
 }
 
@@ -273,7 +320,7 @@ impl From<Arc<MirrorError>> for Problem {
             MirrorError::Upstream(error) => error.into(),
             MirrorError::Down(error) => Self::from(&**error),
             MirrorError::BrokeOff { what, .. } => Self::broke_off(what),
-            MirrorError::Catalog(_) | MirrorError::Blob(_) => internal(&*error),
+            MirrorError::Catalog(_) | MirrorError::Blob(_) | MirrorError::Filename(_) => internal(&*error),
         }
     }
 }

@@ -22,7 +22,10 @@ pub fn wanted(headers: &HeaderMap, etag: &str, size: u64) -> Wanted {
         return Wanted::Whole;
     };
     // Strong comparison, section 13.1.5: a weak tag or a date never matches, there being no Last-Modified.
-    if headers.get(header::IF_RANGE).is_some_and(|tag| tag.as_bytes() != etag.as_bytes()) {
+    if headers
+        .get(header::IF_RANGE)
+        .is_some_and(|tag| tag.as_bytes() != etag.as_bytes())
+    {
         return Wanted::Whole;
     }
     let Some((unit, spec)) = spec.split_once('=') else {
@@ -78,7 +81,14 @@ mod tests {
         assert_eq!(ask("bytes=50-5000", None), Wanted::Part(50..100));
         assert_eq!(ask("bytes=100-", None), Wanted::Unsatisfiable);
         assert_eq!(ask("bytes=-0", None), Wanted::Unsatisfiable);
-        for whole in ["bytes=9-0", "bytes=0-1,5-6", "lines=1-2", "bytes=a-b", "bytes", "bytes=-"] {
+        for whole in [
+            "bytes=9-0",
+            "bytes=0-1,5-6",
+            "lines=1-2",
+            "bytes=a-b",
+            "bytes",
+            "bytes=-",
+        ] {
             assert_eq!(ask(whole, None), Wanted::Whole, "{whole}");
         }
     }
@@ -88,7 +98,10 @@ mod tests {
         assert_eq!(ask("bytes=0-9", Some("\"abc\"")), Wanted::Part(0..10));
         assert_eq!(ask("bytes=0-9", Some("W/\"abc\"")), Wanted::Whole);
         assert_eq!(ask("bytes=0-9", Some("\"other\"")), Wanted::Whole);
-        assert_eq!(ask("bytes=0-9", Some("Fri, 20 Nov 2026 00:00:00 GMT")), Wanted::Whole);
+        assert_eq!(
+            ask("bytes=0-9", Some("Fri, 20 Nov 2026 00:00:00 GMT")),
+            Wanted::Whole
+        );
     }
 
     proptest! {

@@ -76,7 +76,11 @@ pub async fn project_in_the_past(
         return Ok(moved(&format!("/at/{when}/simple/{project}/")));
     }
     let at = size_of(&index.catalog, &when).await?;
-    let known = index.catalog.project(&project, Some(at)).await?.filter(|known| known.listed);
+    let known = index
+        .catalog
+        .project(&project, Some(at))
+        .await?
+        .filter(|known| known.listed);
     let page = assemble(&project, known.as_ref(), None, |_| false, "../../../..");
     let Some(page) = page else {
         return Err(Problem::not_found(format!(
@@ -84,14 +88,16 @@ pub async fn project_in_the_past(
         )));
     };
     let form = form(&headers);
-    let body = if form == super::negotiate::Form::Json { page.render_json() } else { page.render_html() };
+    let body = if form == super::negotiate::Form::Json {
+        page.render_json()
+    } else {
+        page.render_html()
+    };
     Ok(Arc::new(Content::new(body)).answer(form, &headers, cache_of(&when)))
 }
 
 /// `GET /at/{when}/simple/{project}`
-pub async fn past_without_slash(
-    Path((when, name)): Path<(String, String)>,
-) -> Result<Response, Problem> {
+pub async fn past_without_slash(Path((when, name)): Path<(String, String)>) -> Result<Response, Problem> {
     // Parsed first: what is echoed into `Location` is a number or a time, nothing else.
     let when = When::parse(&when)?;
     Ok(moved(&format!("/at/{when}/simple/{}/", parse(&name)?)))
@@ -104,10 +110,17 @@ async fn list_at(
     cache: &'static str,
 ) -> Result<Response, Problem> {
     let rows = catalog.projects(at, None, usize::MAX).await?;
-    let projects = rows.into_iter().filter_map(|(name, _)| ProjectName::parse(&name).ok()).collect();
+    let projects = rows
+        .into_iter()
+        .filter_map(|(name, _)| ProjectName::parse(&name).ok())
+        .collect();
     let list = ProjectList { projects };
     let form = form(headers);
-    let body = if form == super::negotiate::Form::Json { list.render_json() } else { list.render_html() };
+    let body = if form == super::negotiate::Form::Json {
+        list.render_json()
+    } else {
+        list.render_html()
+    };
     Ok(Arc::new(Content::new(body)).answer(form, headers, cache))
 }
 
@@ -152,11 +165,15 @@ impl std::fmt::Display for When {
 }
 
 async fn size_of(catalog: &Catalog, when: &str) -> Result<u64, Problem> {
-    let size = catalog.log().size().await.map_err(crate::catalog::CatalogError::from)?;
+    let size = catalog
+        .log()
+        .size()
+        .await
+        .map_err(crate::catalog::CatalogError::from)?;
     match When::parse(when)? {
-        When::Size(wanted) if wanted > size => {
-            Err(Problem::not_found(format!("the log has {size} entries, not {wanted}")))
-        }
+        When::Size(wanted) if wanted > size => Err(Problem::not_found(format!(
+            "the log has {size} entries, not {wanted}"
+        ))),
         When::Size(wanted) => Ok(wanted),
         When::Time(time) => Ok(catalog.size_at(time).await?),
     }

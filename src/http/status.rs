@@ -41,7 +41,9 @@ impl Watch {
         let mut ready = true;
         if let Some(cause) = self.db.poisoned() {
             ready = false;
-            problems.push(format!("only reading until a restart: a write could not be made durable ({cause})"));
+            problems.push(format!(
+                "only reading until a restart: a write could not be made durable ({cause})"
+            ));
         }
         if let Err(error) = self.mirror.catalog().counts().await {
             ready = false;
@@ -61,10 +63,17 @@ impl Watch {
         for source in self.mirror.sources() {
             if let Some(health) = source.health().filter(|health| health.state == State::Down) {
                 let why = health.last_error.unwrap_or_default();
-                problems.push(format!("upstream {} is down, pages may be stale: {why}", source.name()));
+                problems.push(format!(
+                    "upstream {} is down, pages may be stale: {why}",
+                    source.name()
+                ));
             }
         }
-        Found { ready, problems, free_bytes }
+        Found {
+            ready,
+            problems,
+            free_bytes,
+        }
     }
 
     /// Brings the gauges up to date.
@@ -77,8 +86,16 @@ impl Watch {
             metrics.set_store_bytes_free(free);
         }
         for source in self.mirror.sources() {
-            let up = source.health().is_none_or(|health| health.state != State::Down);
-            metrics.upstream(source.name()).set_up(up);
+            let Some(counters) = source.counters() else {
+                continue;
+            };
+            let counted = metrics.upstream(source.name());
+            counted.set_up(source.health().is_none_or(|health| health.state != State::Down));
+            counted.set_retries(counters.retries);
+            counted.set_received_bytes(counters.bytes);
+            for requests in counters.requests {
+                counted.set_requests(requests.kind.name(), requests.outcome.name(), requests.count);
+            }
         }
     }
 
@@ -98,7 +115,11 @@ impl Watch {
                     Mode::Curated => "curated",
                 }
                 .to_owned(),
-                state: health.as_ref().map_or(State::Unknown, |h| h.state).name().to_owned(),
+                state: health
+                    .as_ref()
+                    .map_or(State::Unknown, |h| h.state)
+                    .name()
+                    .to_owned(),
                 last_error: health.and_then(|h| h.last_error),
             }
         });

@@ -13,12 +13,14 @@ use crate::catalog::{Catalog, CatalogError};
 const FOR_EVER: &str = "public, max-age=365000000, immutable";
 
 /// `GET /log/checkpoint`
-pub async fn checkpoint(
-    State(catalog): State<Catalog>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub async fn checkpoint(State(catalog): State<Catalog>, headers: HeaderMap) -> Result<Response, Problem> {
     let note = catalog.log().checkpoint().await.map_err(CatalogError::from)?;
-    Ok(document(Bytes::from(note), "text/plain; charset=utf-8", "no-cache", &headers))
+    Ok(document(
+        Bytes::from(note),
+        "text/plain; charset=utf-8",
+        "no-cache",
+        &headers,
+    ))
 }
 
 /// `GET /log/tile/{level}/{index}[.p/{width}]` and `GET /log/tile/entries/{index}[.p/{width}]`

@@ -1,9 +1,11 @@
 //! `ingest`: upstream's files for a list of requirements, through the gate, some at once.
 
-use std::collections::HashSet;
+use std::cmp::Ordering;
+use std::collections::{BinaryHeap, HashSet};
 use std::sync::Arc;
 
-use futures_util::{StreamExt, stream};
+use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{Stream, StreamExt};
 
 use super::selection::{Selection, Targets};
 use super::{Jobs, LiveJob, Work};
@@ -12,6 +14,7 @@ use crate::catalog::{FileRow, FileState, STORE_CHECK};
 use crate::index::Candidate;
 use crate::ingest::IngestError;
 use crate::mirror::{Asked, MirrorError};
+use crate::package::DistributionFilename;
 use crate::upstream::Upstream;
 
 /// Projects whose pages are asked for at once.
@@ -21,8 +24,39 @@ const PAGES_AT_ONCE: usize = 8;
 const KEEP_EVERY: u64 = 200;
 
 struct Planned {
+    name: DistributionFilename,
     upstream: Upstream,
     candidate: Candidate,
+}
+
+/// A planned file in the queue: the largest goes first, so that none of them is still being checked
+/// alone when everything else is done.
+struct Waiting(Planned);
+
+impl Waiting {
+    fn size(&self) -> u64 {
+        self.0.candidate.file.size.unwrap_or(0)
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.size() == other.size()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.size().cmp(&other.size())
+    }
 }
 
 impl Jobs {
@@ -33,68 +67,75 @@ impl Jobs {
         work: &Work,
     ) -> Result<(), String> {
         let targets = Targets::parse(request)?;
-        let planned = self.plan(live, &request.items, &targets).await;
-        let bytes = planned.iter().filter_map(|p| p.candidate.file.size).sum();
-        live.update(|view| {
-            view.progress.files_total = planned.len() as u64;
-            view.progress.bytes_total = bytes;
-        });
-        let results = stream::iter(planned)
-            .take_until(live.cancel.cancelled())
-            .map(|planned| {
-                let (jobs, dry_run) = (self.clone(), request.dry_run);
-                async move { jobs.bring_in(planned, dry_run).await }
-            })
-            .buffer_unordered(self.0.settings.files_at_once.max(1));
-        let mut results = std::pin::pin!(results);
-        let mut since_kept = 0;
-        while let Some(result) = results.next().await {
-            live.update(|view| {
-                view.progress.files_done += 1;
-                view.progress.bytes_done += result.size.unwrap_or(0);
-                view.files.push(result);
-            });
-            since_kept += 1;
-            if since_kept >= KEEP_EVERY {
-                since_kept = 0;
-                self.keep(live, work).await;
+        let mut plans = std::pin::pin!(self.plans(request, &targets));
+        let mut waiting = BinaryHeap::new();
+        let mut seen = HashSet::new();
+        let mut running = FuturesUnordered::new();
+        let (mut planning, mut since_kept) = (true, 0);
+        let at_once = self.0.settings.files_at_once.max(1);
+        loop {
+            while running.len() < at_once
+                && let Some(Waiting(planned)) = waiting.pop()
+            {
+                running.push(self.bring_in(planned, request.dry_run));
+            }
+            // Not left to `else` below: waiting for a cancellation is a branch that never ends by itself.
+            if !planning && running.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                () = live.cancel.cancelled() => return Ok(()),
+                plan = plans.next(), if planning => match plan {
+                    None => planning = false,
+                    Some(Err(result)) => live.update(|view| view.files.push(result)),
+                    Some(Ok(files)) => {
+                        let new = files.into_iter().filter(|planned| {
+                            let file = &planned.candidate.file;
+                            seen.insert((planned.candidate.sha256, file.filename.clone()))
+                        });
+                        let new: Vec<_> = new.collect();
+                        live.update(|view| {
+                            view.progress.files_total += new.len() as u64;
+                            view.progress.bytes_total +=
+                                new.iter().filter_map(|p| p.candidate.file.size).sum::<u64>();
+                        });
+                        waiting.extend(new.into_iter().map(Waiting));
+                    }
+                },
+                Some(result) = running.next(), if !running.is_empty() => {
+                    live.update(|view| {
+                        view.progress.files_done += 1;
+                        view.progress.bytes_done += result.size.unwrap_or(0);
+                        view.files.push(result);
+                    });
+                    since_kept += 1;
+                    if since_kept >= KEEP_EVERY {
+                        since_kept = 0;
+                        self.keep(live, work).await;
+                    }
+                }
+                else => return Ok(()),
             }
         }
-        Ok(())
     }
 
-    /// What upstream has for each item; what it does not have becomes a result at once.
-    async fn plan(
+    /// What upstream has for each item; what it does not have is a result at once.
+    fn plans(
         &self,
-        live: &Arc<LiveJob>,
-        items: &[IngestItem],
+        request: &IngestRequest,
         targets: &Targets,
-    ) -> Vec<Planned> {
-        let plans = stream::iter(items.to_vec())
-            .map(|item| {
-                let (jobs, targets) = (self.clone(), targets.clone());
+    ) -> impl Stream<Item = Result<Vec<Planned>, FileResult>> + use<> {
+        let (jobs, targets) = (self.clone(), targets.clone());
+        stream::iter(request.items.clone())
+            .map(move |item| {
+                let (jobs, targets) = (jobs.clone(), targets.clone());
                 async move { jobs.plan_item(&item, &targets).await }
             })
-            .buffered(PAGES_AT_ONCE);
-        let mut plans = std::pin::pin!(plans.take_until(live.cancel.cancelled()));
-        let mut planned = Vec::new();
-        let mut seen = HashSet::new();
-        while let Some(plan) = plans.next().await {
-            match plan {
-                Ok(files) => planned.extend(files.into_iter().filter(|p| {
-                    seen.insert((p.candidate.sha256, p.candidate.file.filename.clone()))
-                })),
-                Err(result) => live.update(|view| view.files.push(result)),
-            }
-        }
-        planned
+            .buffer_unordered(PAGES_AT_ONCE)
     }
 
-    async fn plan_item(
-        &self,
-        item: &IngestItem,
-        targets: &Targets,
-    ) -> Result<Vec<Planned>, FileResult> {
+    async fn plan_item(&self, item: &IngestItem, targets: &Targets) -> Result<Vec<Planned>, FileResult> {
         let missing = |what: String, outcome, why: String| FileResult {
             filename: what,
             project: item.project.clone(),
@@ -140,7 +181,8 @@ impl Jobs {
             );
             return Err(missing(what, FileOutcome::NotFound, why));
         }
-        let planned = |candidate: &Candidate| Planned {
+        let planned = |(name, candidate): (DistributionFilename, &Candidate)| Planned {
+            name,
             upstream: upstream.clone(),
             candidate: candidate.clone(),
         };
@@ -148,16 +190,20 @@ impl Jobs {
     }
 
     async fn bring_in(&self, planned: Planned, dry_run: bool) -> FileResult {
-        let Planned { upstream, candidate } = planned;
+        let Planned {
+            name,
+            upstream,
+            candidate,
+        } = planned;
         let file = crate::catalog::FileRef {
-            project: candidate.name.project().clone(),
+            project: name.project().clone(),
             filename: candidate.file.filename.clone(),
             sha256: candidate.sha256,
         };
         let unsettled = |outcome, reasons| FileResult {
             filename: file.filename.clone(),
             project: file.project.to_string(),
-            version: Some(candidate.name.version().to_string()),
+            version: Some(name.version().to_string()),
             sha256: Some(candidate.sha256.to_string()),
             size: candidate.file.size,
             outcome,
@@ -165,7 +211,10 @@ impl Jobs {
         };
         match self.0.mirror.catalog().file(&file).await {
             Ok(Some(row)) if row.state == FileState::Admitted => {
-                return FileResult { outcome: FileOutcome::Present, ..result_of(&row) };
+                return FileResult {
+                    outcome: FileOutcome::Present,
+                    ..result_of(&row)
+                };
             }
             Ok(_) => {}
             Err(error) => return unsettled(FileOutcome::Failed, vec![error.to_string()]),
@@ -173,13 +222,26 @@ impl Jobs {
         if dry_run {
             return unsettled(FileOutcome::WouldFetch, Vec::new());
         }
-        match self.0.mirror.pull(upstream, candidate.clone(), candidate.sha256).await {
+        match self
+            .0
+            .mirror
+            .pull(&file.project, upstream, candidate.clone(), candidate.sha256)
+            .await
+        {
+            // What came instead may well be admitted, under its own digest.
+            Ok(row) if row.judged.sha256 != candidate.sha256 && row.state == FileState::Admitted => {
+                let came = format!(
+                    "upstream sent other bytes than it promises: sha256 {}",
+                    row.judged.sha256
+                );
+                unsettled(FileOutcome::Refused, vec![came])
+            }
             Ok(row) => result_of(&row),
             Err(error) => {
                 let outcome = match &*error {
-                    MirrorError::Upstream(_) | MirrorError::Down(_) | MirrorError::Ingest(IngestError::Upstream(_)) => {
-                        FileOutcome::UpstreamFailed
-                    }
+                    MirrorError::Upstream(_)
+                    | MirrorError::Down(_)
+                    | MirrorError::Ingest(IngestError::Upstream(_)) => FileOutcome::UpstreamFailed,
                     _ => FileOutcome::Failed,
                 };
                 unsettled(outcome, vec![error.to_string()])
@@ -204,6 +266,11 @@ pub fn result_of(row: &FileRow) -> FileResult {
             FileState::Quarantined => FileOutcome::Quarantined,
             FileState::Refused | FileState::Revoked => FileOutcome::Refused,
         },
-        reasons: row.note.iter().cloned().chain(judged.reasons.iter().map(ToString::to_string)).collect(),
+        reasons: row
+            .note
+            .iter()
+            .cloned()
+            .chain(judged.reasons.iter().map(ToString::to_string))
+            .collect(),
     }
 }

@@ -18,7 +18,11 @@ pub struct LiveJob {
 
 impl LiveJob {
     pub(super) fn new(view: JobView) -> Self {
-        Self { view: Mutex::new(view), bell: watch::Sender::new(0), cancel: CancellationToken::new() }
+        Self {
+            view: Mutex::new(view),
+            bell: watch::Sender::new(0),
+            cancel: CancellationToken::new(),
+        }
     }
 
     /// The whole state.

@@ -77,7 +77,13 @@ impl Jobs {
     /// Over the database's family `jobs`.
     pub fn new(db: Db, mirror: Mirror, settings: Settings) -> Self {
         let slots = Semaphore::new(AT_ONCE);
-        Self(Arc::new(Inner { db, mirror, settings, live: HashMap::new(), slots }))
+        Self(Arc::new(Inner {
+            db,
+            mirror,
+            settings,
+            live: HashMap::new(),
+            slots,
+        }))
     }
 
     /// Goes on with what was queued or running when the process ended. What was done before is not done
@@ -87,7 +93,9 @@ impl Jobs {
             .0
             .db
             .read(|view| {
-                view.scan(&JOBS, b"", None)?.map(|item| item.map(|(_, row)| row)).collect::<Result<Vec<_>, DbError>>()
+                view.scan(&JOBS, b"", None)?
+                    .map(|item| item.map(|(_, row)| row))
+                    .collect::<Result<Vec<_>, DbError>>()
             })
             .await?;
         let mut resumed = 0;
@@ -126,7 +134,10 @@ impl Jobs {
                 let row = JobRow { view, work };
                 tx.put(&JOBS, &id, &row)?;
                 if let Some(old) = id.checked_sub(KEPT) {
-                    if tx.get(&JOBS, &old)?.is_some_and(|old| old.view.finished_at.is_some()) {
+                    if tx
+                        .get(&JOBS, &old)?
+                        .is_some_and(|old| old.view.finished_at.is_some())
+                    {
                         tx.delete(&JOBS, &old)?;
                     }
                 }
@@ -208,7 +219,10 @@ impl Jobs {
         tokio::spawn(async move {
             if let Err(lost) = task.await {
                 if lost.is_panic() {
-                    tracing::error!(job = id, "a job broke off; it is taken up again at the next start");
+                    tracing::error!(
+                        job = id,
+                        "a job broke off; it is taken up again at the next start"
+                    );
                 }
             }
             guard.0.live.pin().remove(&id);
@@ -216,8 +230,15 @@ impl Jobs {
     }
 
     async fn run(&self, live: &Arc<LiveJob>, work: Work) {
-        let Ok(_slot) = self.0.slots.acquire().await else { return };
-        let _queued = self.0.mirror.gate().metrics.enqueue(crate::telemetry::Queue::Jobs);
+        let Ok(_slot) = self.0.slots.acquire().await else {
+            return;
+        };
+        let _queued = self
+            .0
+            .mirror
+            .gate()
+            .metrics
+            .enqueue(crate::telemetry::Queue::Jobs);
         live.update(|view| view.state = JobState::Running);
         self.keep(live, &work).await;
         let ended = match &work {
@@ -239,7 +260,10 @@ impl Jobs {
 
     /// Writes down where a job stands.
     async fn keep(&self, live: &LiveJob, work: &Work) {
-        let row = JobRow { view: live.view(), work: work.clone() };
+        let row = JobRow {
+            view: live.view(),
+            work: work.clone(),
+        };
         let id = row.view.id;
         let kept = self.0.db.transact(move |tx| tx.put(&JOBS, &id, &row)).await;
         if let Err(error) = kept {

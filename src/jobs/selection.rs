@@ -2,7 +2,7 @@
 
 use crate::api::{IngestItem, IngestRequest};
 use crate::index::{Candidate, Candidates};
-use crate::package::{HashClaim, ProjectName, Specifiers, Version, tags};
+use crate::package::{DistributionFilename, HashClaim, ProjectName, Specifiers, Version, tags};
 
 /// An item, parsed.
 #[derive(Debug, Clone)]
@@ -28,23 +28,25 @@ impl Targets {
                 _ => Err(format!("{text:?} is not a Python version like 3.11")),
             }
         });
-        let platforms = request
-            .platforms
-            .iter()
-            .map(|text| text.parse().map_err(|why| format!("{text:?} is not a platform: {why}")));
+        let platforms = request.platforms.iter().map(|text| {
+            text.parse()
+                .map_err(|why| format!("{text:?} is not a platform: {why}"))
+        });
         Ok(Self {
             pythons: pythons.collect::<Result<_, _>>()?,
             platforms: platforms.collect::<Result<_, _>>()?,
         })
     }
 
-    fn keep(&self, candidate: &Candidate) -> bool {
-        let Some(wheel) = candidate.name.wheel() else {
+    fn keep(&self, name: &DistributionFilename) -> bool {
+        let Some(wheel) = name.wheel() else {
             return true;
         };
         let python = |python: (u8, u8)| match self.platforms.as_slice() {
             [] => tags::runs_on(wheel, python),
-            platforms => platforms.iter().any(|platform| tags::compatible(wheel, python, platform)),
+            platforms => platforms
+                .iter()
+                .any(|platform| tags::compatible(wheel, python, platform)),
         };
         match (self.pythons.as_slice(), self.platforms.as_slice()) {
             ([], []) => true,
@@ -67,32 +69,53 @@ impl Selection {
             .hashes
             .iter()
             .map(|text| HashClaim::parse(text).ok_or_else(|| format!("{text:?} is not ALGORITHM:HEX")));
-        Ok(Self { project, specifier, hashes: hashes.collect::<Result<_, _>>()? })
+        Ok(Self {
+            project,
+            specifier,
+            hashes: hashes.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The files meant: of the newest matching release, or exactly those whose digest is named.
-    pub(super) fn choose<'a>(&self, listed: &'a Candidates, targets: &Targets) -> Vec<&'a Candidate> {
-        let matching = listed.files().iter().filter(|c| self.admits(c.name.version()));
-        if !self.hashes.is_empty() {
-            return matching.filter(|c| self.names(c)).collect();
+    pub(super) fn choose<'a>(
+        &self,
+        listed: &'a Candidates,
+        targets: &Targets,
+    ) -> Vec<(DistributionFilename, &'a Candidate)> {
+        let pinned = !self.hashes.is_empty();
+        let matching: Vec<_> = listed
+            .files()
+            .iter()
+            .filter(|candidate| !pinned || self.names(candidate))
+            .filter_map(|candidate| Some((candidate.name(listed.project()).ok()?, candidate)))
+            .filter(|(name, _)| self.admits(name.version()) && (pinned || targets.keep(name)))
+            .collect();
+        if pinned {
+            return matching;
         }
-        let matching: Vec<_> = matching.filter(|c| targets.keep(c)).collect();
         let newest = |pre: bool, yanked: bool| {
             matching
                 .iter()
-                .filter(|c| pre || !c.name.version().any_prerelease())
-                .filter(|c| yanked || c.file.yanked.is_none())
-                .map(|c| c.name.version())
+                .filter(|(name, _)| pre || !name.version().any_prerelease())
+                .filter(|(_, candidate)| yanked || candidate.file.yanked.is_none())
+                .map(|(name, _)| name.version())
                 .max()
         };
         // As installers choose: a final release, else a pre-release; a yanked one only when nothing else matches.
-        let version = newest(false, false).or_else(|| newest(true, false)).or_else(|| newest(true, true));
+        let version = newest(false, false)
+            .or_else(|| newest(true, false))
+            .or_else(|| newest(true, true));
         let version: Option<Version> = version.cloned();
-        matching.into_iter().filter(|c| Some(c.name.version()) == version.as_ref()).collect()
+        matching
+            .into_iter()
+            .filter(|(name, _)| Some(name.version()) == version.as_ref())
+            .collect()
     }
 
     fn admits(&self, version: &Version) -> bool {
-        self.specifier.as_ref().is_none_or(|specifier| specifier.contains(version))
+        self.specifier
+            .as_ref()
+            .is_none_or(|specifier| specifier.contains(version))
     }
 
     fn names(&self, candidate: &Candidate) -> bool {
@@ -102,7 +125,11 @@ impl Selection {
 
     /// How the item reads in a message.
     pub(super) fn describe(&self) -> String {
-        let specifier = self.specifier.as_ref().map(ToString::to_string).unwrap_or_default();
+        let specifier = self
+            .specifier
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let hashes = match self.hashes.len() {
             0 => String::new(),
             n => format!(" with one of {n} digests"),

@@ -44,7 +44,11 @@ impl Jobs {
             if *present {
                 gate.blobs.set_aside(digest).await.map_err(|e| e.to_string())?;
             }
-            let what = if *present { "its stored bytes do not hash to its name" } else { "its stored bytes are missing" };
+            let what = if *present {
+                "its stored bytes do not hash to its name"
+            } else {
+                "its stored bytes are missing"
+            };
             repaired += u64::from(self.mend(live, digest, what, request.repair).await?);
         }
         let list = |digests: &[Digest]| digests.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -103,7 +107,10 @@ impl Jobs {
                 .await
                 .map_err(|e| e.to_string())?;
             if staged.measured().sha256 != row.judged.sha256 {
-                return Err(format!("upstream now has other bytes (sha256 {})", staged.measured().sha256));
+                return Err(format!(
+                    "upstream now has other bytes (sha256 {})",
+                    staged.measured().sha256
+                ));
             }
             gate.blobs.seal(staged).await.map_err(|e| e.to_string())?;
             *stored = true;
@@ -111,7 +118,13 @@ impl Jobs {
         if row.is_damaged() || row.state == FileState::Admitted {
             let reason = "fetched again from upstream, bytes identical".to_owned();
             gate.catalog
-                .change(row.file(), Change::Restore, reason, Actor::Operator, Timestamp::now())
+                .change(
+                    row.file(),
+                    Change::Restore,
+                    reason,
+                    Actor::Operator,
+                    Timestamp::now(),
+                )
                 .await
                 .map_err(|e| e.to_string())?;
         }
@@ -121,7 +134,10 @@ impl Jobs {
     async fn source_of(&self, row: &FileRow) -> Result<(Upstream, Candidate), String> {
         let judged = &row.judged;
         if judged.origin == Origin::File {
-            return Err(format!("it was handed in by the operator: `chiron ingest {}` again", judged.filename));
+            return Err(format!(
+                "it was handed in by the operator: `chiron ingest {}` again",
+                judged.filename
+            ));
         }
         let known = match self.0.mirror.ask_for_ingest(&judged.project).await {
             Asked::Known(known) => known,

@@ -11,6 +11,7 @@ use crate::catalog::{FileRow, FileState};
 use crate::index::Candidate;
 use crate::package::{DistributionFilename, ProjectName};
 use crate::upstream::{Mode, Upstream, UpstreamError};
+use crate::verify::CheckName;
 
 /// A wheel up to this size is fetched whole when its metadata is asked for: one request to upstream
 /// instead of two, and the verdict is there when the installer comes back for the file. Bytes.
@@ -35,18 +36,21 @@ pub enum Delivery<T> {
     Denied(Arc<FileRow>),
 }
 
+/// A project, who offers the file, and the offer.
+type Offer = (ProjectName, Upstream, Candidate);
+
 impl Mirror {
     /// A file that may be served, after the gate.
     pub async fn file(&self, wanted: &Wanted) -> Result<Delivery<Arc<FileRow>>, Arc<MirrorError>> {
         if let Some(row) = self.settled(wanted).await? {
             return Ok(delivered(row));
         }
-        let Some((upstream, candidate)) = self.offer(wanted).await? else {
+        let Some((project, upstream, candidate)) = self.offer(wanted).await? else {
             return Ok(Delivery::Unknown);
         };
         let pulled = tokio::time::timeout(
             self.0.limits.verdict_wait,
-            self.pull(upstream, candidate, wanted.sha256),
+            self.pull(&project, upstream, candidate, wanted.sha256),
         );
         match pulled.await {
             Err(_) => Ok(Delivery::Pending),
@@ -60,29 +64,40 @@ impl Mirror {
         if let Some(row) = self.settled(wanted).await? {
             return self.own_metadata(delivered(row)).await;
         }
-        let Some((upstream, candidate)) = self.offer(wanted).await? else {
+        let Some((project, upstream, candidate)) = self.offer(wanted).await? else {
             return Ok(Delivery::Unknown);
         };
-        if candidate.name.wheel().is_none() {
+        if !candidate.is_wheel() {
             return Ok(Delivery::Unknown);
         }
         if candidate.file.size.is_some_and(|size| size <= SMALL) {
-            return self.metadata_by_gate(wanted, upstream, candidate).await;
+            return self.metadata_by_gate(wanted, &project, upstream, candidate).await;
         }
         if let Some(digest) = self.catalog().seen(wanted.sha256).await.map_err(arc)? {
             if let Some(bytes) = self.catalog().doc(digest).await.map_err(arc)? {
                 return Ok(Delivery::Ready(bytes));
             }
         }
-        self.judge_ahead(upstream.clone(), candidate.clone(), wanted.sha256);
+        self.judge_ahead(
+            project.clone(),
+            upstream.clone(),
+            candidate.clone(),
+            wanted.sha256,
+        );
         let (mirror, source, file) = (self.clone(), upstream.clone(), candidate.clone());
+        let whose = project.clone();
         let sha256 = wanted.sha256;
         let reading = self.0.reading.join_or_start(sha256, || async move {
+            let name = file.name(&whose).map_err(|e| Arc::new(MirrorError::from(e)))?;
             let bytes = source
-                .core_metadata(&file.file, &file.name)
+                .core_metadata(&file.file, &name)
                 .await
                 .map_err(|e| Arc::new(MirrorError::from(e)))?;
-            mirror.catalog().remember_seen(sha256, bytes.clone()).await.map_err(arc)?;
+            mirror
+                .catalog()
+                .remember_seen(sha256, bytes.clone())
+                .await
+                .map_err(arc)?;
             Ok(bytes)
         });
         match reading.wait_for(self.0.limits.verdict_wait).await {
@@ -91,7 +106,7 @@ impl Mirror {
             Some(Ok(Ok(bytes))) => Ok(Delivery::Ready(bytes)),
             // Upstream gives no part of the wheel: take it whole, through the gate.
             Some(Ok(Err(error))) if is_ranges_unsupported(&error) => {
-                self.metadata_by_gate(wanted, upstream, candidate).await
+                self.metadata_by_gate(wanted, &project, upstream, candidate).await
             }
             Some(Ok(Err(error))) => Err(error),
         }
@@ -100,10 +115,11 @@ impl Mirror {
     async fn metadata_by_gate(
         &self,
         wanted: &Wanted,
+        project: &ProjectName,
         upstream: Upstream,
         candidate: Candidate,
     ) -> Result<Delivery<Bytes>, Arc<MirrorError>> {
-        let pulled = self.pull(upstream, candidate, wanted.sha256);
+        let pulled = self.pull(project, upstream, candidate, wanted.sha256);
         match tokio::time::timeout(self.0.limits.verdict_wait, pulled).await {
             Err(_) => Ok(Delivery::Pending),
             Ok(row) => self.own_metadata(self.met(wanted, row?)).await,
@@ -123,7 +139,12 @@ impl Mirror {
         let Some(digest) = row.judged.core_metadata else {
             return Ok(Delivery::Unknown);
         };
-        Ok(self.catalog().doc(digest).await.map_err(arc)?.map_or(Delivery::Unknown, Delivery::Ready))
+        Ok(self
+            .catalog()
+            .doc(digest)
+            .await
+            .map_err(arc)?
+            .map_or(Delivery::Unknown, Delivery::Ready))
     }
 
     /// The present row for exactly this content and name.
@@ -132,18 +153,21 @@ impl Mirror {
             return Ok(Some(denied.row));
         }
         let rows = self.catalog().by_digest(wanted.sha256).await.map_err(arc)?;
-        Ok(rows.into_iter().find(|row| row.judged.filename == wanted.filename).map(Arc::new))
+        let row = rows
+            .into_iter()
+            .find(|row| row.judged.filename == wanted.filename);
+        Ok(row.filter(|row| !only_misnamed(row)).map(Arc::new))
     }
 
     /// Who offers the file now.
-    async fn offer(&self, wanted: &Wanted) -> Result<Option<(Upstream, Candidate)>, Arc<MirrorError>> {
+    async fn offer(&self, wanted: &Wanted) -> Result<Option<Offer>, Arc<MirrorError>> {
         if !self.0.sources.iter().any(|s| s.mode() == Mode::OnDemand) {
             return Ok(None);
         }
         for project in projects_of(&wanted.filename) {
             let found = self.candidate(&project, &wanted.sha256, &wanted.filename).await?;
-            if found.is_some() {
-                return Ok(found);
+            if let Some((upstream, candidate)) = found {
+                return Ok(Some((project, upstream, candidate)));
             }
         }
         Ok(None)
@@ -152,38 +176,48 @@ impl Mirror {
     /// Pulls a candidate through the gate: one download and one judgment for everybody who waits.
     pub async fn pull(
         &self,
+        project: &ProjectName,
         upstream: Upstream,
         candidate: Candidate,
         sha256: Digest,
     ) -> Result<Arc<FileRow>, Arc<MirrorError>> {
         let key = (sha256, candidate.file.filename.clone());
         let what = candidate.file.filename.clone();
-        let mirror = self.clone();
+        let (mirror, project) = (self.clone(), project.clone());
         let flight = self.0.pulling.join_or_start(key, || async move {
             let gate = mirror.gate();
             // Somebody may have finished between the look-up and the take-off.
-            let wanted = Wanted { sha256, filename: candidate.file.filename.clone() };
-            if let Some(row) = mirror.settled(&wanted).await? {
+            let wanted = Wanted {
+                sha256,
+                filename: candidate.file.filename.clone(),
+            };
+            if let Some(row) = mirror.settled(&wanted).await?.filter(|row| is_final(row)) {
                 return Ok(row);
             }
-            gate.pull(&upstream, &candidate.name, &candidate.file)
+            let name = candidate
+                .name(&project)
+                .map_err(|e| Arc::new(MirrorError::from(e)))?;
+            gate.pull(&upstream, &name, &candidate.file)
                 .await
                 .map(Arc::new)
                 .map_err(|e| Arc::new(MirrorError::from(e)))
         });
-        flight.wait().await.map_err(|_| Arc::new(MirrorError::lost(what)))?
+        flight
+            .wait()
+            .await
+            .map_err(|_| Arc::new(MirrorError::lost(what)))?
     }
 
     /// Begins the gate for a wheel that will probably be asked for; a few at a time, so that those that
     /// are asked for come first.
-    fn judge_ahead(&self, upstream: Upstream, candidate: Candidate, sha256: Digest) {
+    fn judge_ahead(&self, project: ProjectName, upstream: Upstream, candidate: Candidate, sha256: Digest) {
         let mirror = self.clone();
         tokio::spawn(async move {
             let Ok(_permit) = mirror.0.ahead.clone().acquire_owned().await else {
                 return;
             };
             let filename = candidate.file.filename.clone();
-            if let Err(error) = mirror.pull(upstream, candidate, sha256).await {
+            if let Err(error) = mirror.pull(&project, upstream, candidate, sha256).await {
                 tracing::debug!(%filename, %error, "judging ahead failed; the download will try again");
             }
         });
@@ -191,10 +225,13 @@ impl Mirror {
 
     /// What came for a wish: upstream may have delivered other bytes than it promised.
     fn met(&self, wanted: &Wanted, row: Arc<FileRow>) -> Delivery<Arc<FileRow>> {
-        if row.judged.sha256 == wanted.sha256 {
+        if row.judged.sha256 == wanted.sha256 && !only_misnamed(&row) {
             return delivered(row);
         }
-        let denied = Denied { row: Arc::clone(&row), since: Instant::now() };
+        let denied = Denied {
+            row: Arc::clone(&row),
+            since: Instant::now(),
+        };
         self.0.denied.insert(wanted.sha256, denied);
         Delivery::Denied(row)
     }
@@ -207,6 +244,23 @@ fn delivered(row: Arc<FileRow>) -> Delivery<Arc<FileRow>> {
     }
 }
 
+/// Refused only because somebody promised other bytes under the name: nothing was found against these
+/// bytes themselves, so a sound promise of them is judged anew.
+fn only_misnamed(row: &FileRow) -> bool {
+    row.state == FileState::Refused
+        && row
+            .judged
+            .reasons
+            .iter()
+            .all(|reason| reason.check == CheckName::Hashes.as_str())
+}
+
+/// Whether judging again could not come to another end, or is not ours to do: a person revoked it, or the
+/// bytes themselves are bad. What waits in quarantine may have become good.
+fn is_final(row: &FileRow) -> bool {
+    row.state != FileState::Quarantined
+}
+
 /// The projects a filename may belong to: a wheel's is certain, an sdist of old may have dashes in both
 /// its name and its version.
 fn projects_of(filename: &str) -> Vec<ProjectName> {
@@ -217,9 +271,7 @@ fn projects_of(filename: &str) -> Vec<ProjectName> {
     let mut projects: Vec<_> = certain.iter().map(|name| name.project().clone()).collect();
     for (at, _) in filename.match_indices('-').take(8) {
         if let Some(Ok(project)) = filename.get(..at).map(ProjectName::parse) {
-            if !projects.contains(&project)
-                && DistributionFilename::parse_for(filename, &project).is_ok()
-            {
+            if !projects.contains(&project) && DistributionFilename::parse_for(filename, &project).is_ok() {
                 projects.push(project);
             }
         }
@@ -232,7 +284,10 @@ fn arc(error: impl Into<MirrorError>) -> Arc<MirrorError> {
 }
 
 fn is_ranges_unsupported(error: &MirrorError) -> bool {
-    matches!(error, MirrorError::Upstream(UpstreamError::RangesUnsupported { .. }))
+    matches!(
+        error,
+        MirrorError::Upstream(UpstreamError::RangesUnsupported { .. })
+    )
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use std::time::Duration;
 use chiron_storage::{BlobError, Digest};
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use files::{Delivery, Wanted};
 pub use pages::{Asked, Known};
@@ -20,7 +22,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::config::OwnedPatterns;
 use crate::index::Candidate;
 use crate::ingest::{Gate, IngestError};
-use crate::package::ProjectName;
+use crate::package::{FilenameError, ProjectName};
 use crate::upstream::{FlightLost, Flights, Mode, Upstream, UpstreamError};
 
 /// How the mirror behaves towards upstreams and clients.
@@ -54,6 +56,10 @@ struct Inner {
     /// Contents that upstream promised and did not deliver (its bytes have another digest), for a while.
     denied: Cache<Digest, Denied>,
     ahead: Arc<Semaphore>,
+    /// The process is ending: what was to be written down later is written now.
+    closing: CancellationToken,
+    /// What is still to be written down.
+    writing: TaskTracker,
 }
 
 /// A promise that upstream broke.
@@ -87,6 +93,9 @@ pub enum MirrorError {
     Catalog(#[from] CatalogError),
     #[error(transparent)]
     Blob(#[from] BlobError),
+    /// An entry of a kept page does not parse any more: it was written by another version.
+    #[error(transparent)]
+    Filename(#[from] FilenameError),
     /// The upstream that would be asked first cannot be asked.
     #[error(transparent)]
     Down(Arc<UpstreamError>),
@@ -97,18 +106,16 @@ pub enum MirrorError {
 
 impl MirrorError {
     fn lost(what: String) -> Self {
-        Self::BrokeOff { what, why: FlightLost }
+        Self::BrokeOff {
+            what,
+            why: FlightLost,
+        }
     }
 }
 
 impl Mirror {
     /// Over the given sources, asked in this order.
-    pub fn new(
-        sources: Vec<Source>,
-        owned: OwnedPatterns,
-        gate: Gate,
-        limits: MirrorLimits,
-    ) -> Self {
+    pub fn new(sources: Vec<Source>, owned: OwnedPatterns, gate: Gate, limits: MirrorLimits) -> Self {
         Self(Arc::new(Inner {
             sources: sources.into_iter().map(Arc::new).collect(),
             owned,
@@ -118,9 +125,23 @@ impl Mirror {
             reading: Flights::new(),
             denied: Cache::new(4_096),
             ahead: Arc::new(Semaphore::new(limits.ahead)),
+            closing: CancellationToken::new(),
+            writing: TaskTracker::new(),
             gate,
             limits,
         }))
+    }
+
+    /// Writes down what was to be written down later.
+    pub async fn close(&self, patience: Duration) {
+        self.0.closing.cancel();
+        self.0.writing.close();
+        if tokio::time::timeout(patience, self.0.writing.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some upstream pages were not kept; they are fetched again when they are needed");
+        }
     }
 
     /// The gate behind the mirror.
@@ -155,7 +176,10 @@ impl Mirror {
 
     /// What a promise of upstream turned out to be, if it was broken lately.
     pub fn denied(&self, sha256: &Digest) -> Option<Denied> {
-        self.0.denied.get(sha256).filter(|denied| denied.since.elapsed() < DENIED_FOR)
+        self.0
+            .denied
+            .get(sha256)
+            .filter(|denied| denied.since.elapsed() < DENIED_FOR)
     }
 
     /// The present offer of a file, and the upstream that makes it.
@@ -174,7 +198,11 @@ impl Mirror {
         let Some(candidate) = known.candidates.find(sha256, filename) else {
             return Ok(None);
         };
-        let upstream = known.source.get().await.map_err(|e| Arc::new(MirrorError::from(e)))?;
+        let upstream = known
+            .source
+            .get()
+            .await
+            .map_err(|e| Arc::new(MirrorError::from(e)))?;
         Ok(Some((upstream.clone(), candidate.clone())))
     }
 }

@@ -43,6 +43,9 @@ pub enum Asked {
 /// After a failure upstream is asked again no sooner than this.
 const RETRY_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
+/// How long after a page came in it is written down.
+const KEEP_AFTER: Duration = Duration::from_secs(15);
+
 /// How long a client waits for a page to be confirmed when an older one is at hand.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -52,7 +55,11 @@ impl Mirror {
         if !self.may_ask(project) {
             return Asked::Nothing;
         }
-        let before = self.0.pages.get(project).filter(|known| Self::is_on_demand(known));
+        let before = self
+            .0
+            .pages
+            .get(project)
+            .filter(|known| Self::is_on_demand(known));
         if let Some(known) = before.clone().filter(|known| known.fresh_until > Instant::now()) {
             return Asked::Known(known);
         }
@@ -79,7 +86,12 @@ impl Mirror {
     }
 
     async fn refresh(&self, project: &ProjectName, asked: impl Fn(Mode) -> bool) -> Asked {
-        if let Some(known) = self.0.pages.get(project).filter(|k| k.fresh_until > Instant::now()) {
+        if let Some(known) = self
+            .0
+            .pages
+            .get(project)
+            .filter(|k| k.fresh_until > Instant::now())
+        {
             if asked(known.source.mode()) {
                 return Asked::Known(known);
             }
@@ -97,14 +109,16 @@ impl Mirror {
                 Err(error) => return self.while_down(project, before, error),
             };
             let here = before.as_ref().filter(|known| Arc::ptr_eq(&known.source, source));
-            match upstream.project_page(project, here.map(|known| &known.validators)).await {
+            match upstream
+                .project_page(project, here.map(|known| &known.validators))
+                .await
+            {
                 Ok(PageFetch::NotModified) => {
                     if let Some(known) = here {
-                        return self.keep(project, known.confirmed_again(self.0.limits.fresh));
+                        return self.keep(project, Arc::new(known.confirmed_again(self.0.limits.fresh)));
                     }
                 }
                 Ok(PageFetch::Found { page, validators, .. }) => {
-                    self.store(upstream, project, &page, &validators);
                     let known = Known {
                         source: Arc::clone(source),
                         candidates: Arc::new(Candidates::new(*page, self.0.gate.max_file)),
@@ -116,6 +130,8 @@ impl Mirror {
                     if let Err(error) = self.relay(upstream, project, &known.candidates).await {
                         tracing::error!(%project, %error, "yanks and status from upstream could not be recorded");
                     }
+                    let known = Arc::new(known);
+                    self.store(project, &known);
                     return self.keep(project, known);
                 }
                 Ok(PageFetch::NotFound) => {}
@@ -131,18 +147,12 @@ impl Mirror {
         known.source.mode() == Mode::OnDemand
     }
 
-    fn keep(&self, project: &ProjectName, known: Known) -> Asked {
-        let known = Arc::new(known);
+    fn keep(&self, project: &ProjectName, known: Arc<Known>) -> Asked {
         self.0.pages.insert(project.clone(), Arc::clone(&known));
         Asked::Known(known)
     }
 
-    fn while_down(
-        &self,
-        project: &ProjectName,
-        before: Option<Arc<Known>>,
-        error: UpstreamError,
-    ) -> Asked {
+    fn while_down(&self, project: &ProjectName, before: Option<Arc<Known>>, error: UpstreamError) -> Asked {
         let error = Arc::new(error);
         let usable = before.filter(|known| {
             let age = Timestamp::now().duration_since(known.confirmed).unsigned_abs();
@@ -154,7 +164,7 @@ impl Mirror {
         };
         tracing::warn!(%project, %error, confirmed = %known.confirmed, "upstream cannot be asked; a stale page is served");
         self.0.gate.metrics.stale_page();
-        self.keep(project, known.stale(error))
+        self.keep(project, Arc::new(known.stale(error)))
     }
 
     /// What the database kept from an earlier run.
@@ -182,23 +192,26 @@ impl Mirror {
         None
     }
 
-    /// Keeps the page for later, behind the client's back: nobody waits for it.
-    fn store(
-        &self,
-        upstream: &Upstream,
-        project: &ProjectName,
-        page: &crate::package::ProjectPage,
-        validators: &Validators,
-    ) {
-        let kept = CachedPage {
-            page: page.clone(),
-            etag: validators.etag.clone(),
-            last_modified: validators.last_modified.clone(),
-            fetched_at: Timestamp::now(),
-        };
-        let (catalog, name, project) = (self.catalog().clone(), upstream.name().to_owned(), project.clone());
-        tokio::spawn(async move {
-            if let Err(error) = catalog.cache_page(&name, &project, kept).await {
+    /// Keeps a page for later, behind the clients' backs and after a while: a crowd of first requests is
+    /// under way when pages come in, and a page that is asked for again soon is kept once.
+    fn store(&self, project: &ProjectName, known: &Arc<Known>) {
+        let (mirror, project, known) = (self.clone(), project.clone(), Arc::clone(known));
+        self.0.writing.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(KEEP_AFTER) => {}
+                () = mirror.0.closing.cancelled() => {}
+            }
+            let kept = CachedPage {
+                page: known.candidates.to_page(),
+                etag: known.validators.etag.clone(),
+                last_modified: known.validators.last_modified.clone(),
+                fetched_at: known.confirmed,
+            };
+            let kept = mirror
+                .catalog()
+                .cache_page(known.source.name(), &project, kept)
+                .await;
+            if let Err(error) = kept {
                 tracing::warn!(%project, %error, "the upstream page could not be kept for later");
             }
         });
@@ -217,7 +230,13 @@ impl Mirror {
         let by = Actor::Upstream(upstream.name().to_owned());
         if here.listed && (here.status != listed.status) {
             self.catalog()
-                .set_status(project.clone(), listed.status, listed.status_reason.clone(), by.clone(), Timestamp::now())
+                .set_status(
+                    project.clone(),
+                    listed.status,
+                    listed.status_reason.clone(),
+                    by.clone(),
+                    Timestamp::now(),
+                )
                 .await?;
         }
         for row in here.files.iter().filter(|row| row.state == FileState::Admitted) {

@@ -3,7 +3,7 @@
 
 use tokio::sync::OnceCell;
 
-use crate::upstream::{HealthSnapshot, Mode, Upstream, UpstreamConfig, UpstreamError};
+use crate::upstream::{Counters, HealthSnapshot, Mode, Upstream, UpstreamConfig, UpstreamError};
 
 /// A configured upstream.
 pub struct Source {
@@ -14,7 +14,10 @@ pub struct Source {
 impl Source {
     /// Not set up yet.
     pub fn new(config: UpstreamConfig) -> Self {
-        Self { config, made: OnceCell::new() }
+        Self {
+            config,
+            made: OnceCell::new(),
+        }
     }
 
     /// Its name in the configuration.
@@ -29,7 +32,14 @@ impl Source {
 
     /// The upstream, set up now if it is not yet. After a failure the next call tries again.
     pub async fn get(&self) -> Result<&Upstream, UpstreamError> {
-        self.made.get_or_try_init(|| Upstream::new(self.config.clone())).await
+        self.made
+            .get_or_try_init(|| Upstream::new(self.config.clone()))
+            .await
+    }
+
+    /// What was asked of it; `None` while nobody has needed it.
+    pub fn counters(&self) -> Option<Counters> {
+        self.made.get().map(Upstream::counters)
     }
 
     /// Whether it answers; `None` while nobody has needed it.

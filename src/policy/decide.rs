@@ -3,9 +3,7 @@
 use chiron_storage::Digest;
 use jiff::Timestamp;
 
-use super::{
-    CheckRow, Decision, JudgedFile, Policy, PolicyRef, Reason, VERDICT_SCHEMA, Verdict,
-};
+use super::{CheckRow, Decision, JudgedFile, Policy, PolicyRef, Reason, VERDICT_SCHEMA, Verdict};
 use crate::verify::{Evidence, Outcome};
 
 /// Everything a judgment depends on, besides the policy.
@@ -62,7 +60,9 @@ pub fn decide(policy: &Policy, case: &Case<'_>) -> Verdict {
             reason(
                 "policy",
                 "filename-reuse",
-                &format!("another file of this name is already admitted (sha256 {other}); a published filename never changes its content"),
+                &format!(
+                    "another file of this name is already admitted (sha256 {other}); a published filename never changes its content"
+                ),
             ),
         );
     }
@@ -93,7 +93,11 @@ fn row(digest: Digest, e: &Evidence) -> CheckRow {
 }
 
 fn reason(check: &str, code: &str, message: &str) -> Reason {
-    Reason { check: check.to_owned(), code: code.to_owned(), message: message.to_owned() }
+    Reason {
+        check: check.to_owned(),
+        code: code.to_owned(),
+        message: message.to_owned(),
+    }
 }
 
 /// The code of the first finding, where the check lists findings.
@@ -120,7 +124,14 @@ mod tests {
 
     fn evidence(check: CheckName, outcome: Outcome) -> (Digest, Evidence) {
         let subject = Digest::of(b"file");
-        let e = Evidence::new(check, subject, outcome, "because".to_owned(), serde_json::Map::new(), NOW);
+        let e = Evidence::new(
+            check,
+            subject,
+            outcome,
+            "because".to_owned(),
+            serde_json::Map::new(),
+            NOW,
+        );
         (Digest::of(&e.to_bytes()), e)
     }
 
@@ -132,7 +143,13 @@ mod tests {
             sha256: Digest::of(b"file"),
             size: 4,
         };
-        let case = Case { file, evidence, handed_in, name_taken_by: None, now: NOW };
+        let case = Case {
+            file,
+            evidence,
+            handed_in,
+            name_taken_by: None,
+            now: NOW,
+        };
         decide(&Policy::builtin(profile), &case)
     }
 
@@ -165,7 +182,10 @@ mod tests {
             evidence(CheckName::Hashes, Outcome::Absent),
         ];
         assert_eq!(judged(Profile::Standard, &e, true).decision, Decision::Admit);
-        assert_eq!(judged(Profile::Standard, &e, false).decision, Decision::Quarantine);
+        assert_eq!(
+            judged(Profile::Standard, &e, false).decision,
+            Decision::Quarantine
+        );
         assert_eq!(judged(Profile::Strict, &e, true).decision, Decision::Quarantine);
     }
 

@@ -6,6 +6,4 @@ mod verdict;
 
 pub use decide::{Case, decide};
 pub use profile::{Policy, Profile, Requirement};
-pub use verdict::{
-    CheckRow, Decision, JudgedFile, PolicyRef, Reason, VERDICT_SCHEMA, Verdict,
-};
+pub use verdict::{CheckRow, Decision, JudgedFile, PolicyRef, Reason, VERDICT_SCHEMA, Verdict};

@@ -46,9 +46,7 @@ impl Requirement {
     pub(super) fn accepts(self, outcome: Outcome, handed_in: bool) -> bool {
         match self {
             Self::Pass => outcome == Outcome::Pass,
-            Self::PassOrHandedIn => {
-                outcome == Outcome::Pass || (outcome == Outcome::Absent && handed_in)
-            }
+            Self::PassOrHandedIn => outcome == Outcome::Pass || (outcome == Outcome::Absent && handed_in),
         }
     }
 }
@@ -73,7 +71,11 @@ impl Policy {
             (CheckName::Hashes, hashes),
         ];
         let text = serde_json::json!({ "schema": "chiron.policy/v1", "profile": profile, "rules": rules });
-        Self { profile, rules, digest: Digest::of(text.to_string().as_bytes()) }
+        Self {
+            profile,
+            rules,
+            digest: Digest::of(text.to_string().as_bytes()),
+        }
     }
 
     /// Which profile this is.

@@ -120,7 +120,7 @@ impl EncodeMetric for Histogram {
             .bounds
             .iter()
             .map(|&bound| bound as f64 / 1e9)
-            .chain([f64::MAX])
+            .chain([f64::INFINITY])
             .zip(inner.counts.iter().map(|count| count.load(Ordering::Relaxed)))
             .collect();
         // Counted from the same reading as the buckets, so that `+Inf` and `_count` cannot disagree.

@@ -49,9 +49,26 @@ pub fn examine<W>(
     if digests.outcome == Outcome::Fail {
         // These bytes are not the file that was asked for: nothing parses them.
         let skipped = "not looked at: the bytes are not the published file".to_owned();
-        let structure = Evidence::new(CheckName::Structure, subject, Outcome::Skipped, skipped, Map::new(), now);
-        let hashes = Evidence::new(CheckName::Hashes, subject, digests.outcome, digests.summary, digests.facts, now);
-        return Examined { evidence: vec![structure, hashes], core_metadata: None };
+        let structure = Evidence::new(
+            CheckName::Structure,
+            subject,
+            Outcome::Skipped,
+            skipped,
+            Map::new(),
+            now,
+        );
+        let hashes = Evidence::new(
+            CheckName::Hashes,
+            subject,
+            digests.outcome,
+            digests.summary,
+            digests.facts,
+            now,
+        );
+        return Examined {
+            evidence: vec![structure, hashes],
+            core_metadata: None,
+        };
     }
     let watching = watch(CheckName::Structure);
     let found = structure(file, measured.size, name, limits);
@@ -62,25 +79,51 @@ pub fn examine<W>(
             digests.outcome = Outcome::Fail;
             digests.summary = format!(
                 "the core metadata published for it (sha256 {}) is not the wheel's own (sha256 {own})",
-                differing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                differing
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", "),
             );
             digests.facts.insert(
                 "findings".to_owned(),
                 json!([{ "code": "metadata-differs", "detail": digests.summary }]),
             );
         }
-        digests.facts.insert("core_metadata_sha256".to_owned(), json!(own.to_string()));
+        digests
+            .facts
+            .insert("core_metadata_sha256".to_owned(), json!(own.to_string()));
         digests.facts.insert(
             "core_metadata_published".to_owned(),
-            json!(published.core_metadata.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            json!(
+                published
+                    .core_metadata
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+            ),
         );
     }
     let passed = found.outcome == Outcome::Pass;
     Examined {
         core_metadata: found.core_metadata.filter(|_| passed),
         evidence: vec![
-            Evidence::new(CheckName::Structure, subject, found.outcome, found.summary, found.facts, now),
-            Evidence::new(CheckName::Hashes, subject, digests.outcome, digests.summary, digests.facts, now),
+            Evidence::new(
+                CheckName::Structure,
+                subject,
+                found.outcome,
+                found.summary,
+                found.facts,
+                now,
+            ),
+            Evidence::new(
+                CheckName::Hashes,
+                subject,
+                digests.outcome,
+                digests.summary,
+                digests.facts,
+                now,
+            ),
         ],
     }
 }

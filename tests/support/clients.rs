@@ -28,7 +28,10 @@ pub fn client(venv: &str, program: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    let message = format!("{} is not there; tests/support/setup-clients.sh makes it", path.display());
+    let message = format!(
+        "{} is not there; tests/support/setup-clients.sh makes it",
+        path.display()
+    );
     assert!(!required("clients"), "{message}");
     eprintln!("LEFT OUT: {message}");
     None
@@ -37,7 +40,17 @@ pub fn client(venv: &str, program: &str) -> Option<PathBuf> {
 /// True when the index that pip on this machine is configured with answers.
 pub fn registry_available() -> bool {
     let asked = Command::new("python3")
-        .args(["-m", "pip", "index", "versions", "six", "--timeout", "10", "--retries", "1"])
+        .args([
+            "-m",
+            "pip",
+            "index",
+            "versions",
+            "six",
+            "--timeout",
+            "10",
+            "--retries",
+            "1",
+        ])
         .stdin(Stdio::null())
         .output();
     let available = asked.is_ok_and(|output| output.status.success());
@@ -54,7 +67,10 @@ pub fn isolated(program: &Path, home: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if ["PIP_", "UV_", "POETRY_", "VIRTUAL_ENV", "PYTHON"].iter().any(|start| name.starts_with(start)) {
+        if ["PIP_", "UV_", "POETRY_", "VIRTUAL_ENV", "PYTHON"]
+            .iter()
+            .any(|start| name.starts_with(start))
+        {
             command.env_remove(&*name);
         }
     }
@@ -74,7 +90,18 @@ pub fn isolated(program: &Path, home: &Path) -> Command {
 /// `pip install --target` from the index and nothing else.
 pub fn pip_install(pip: &Path, home: &Path, index: &str, target: &Path, what: &[&str]) -> Output {
     let mut command = isolated(pip, home);
-    command.args(["install", "--no-input", "--retries", "1", "--index-url", index, "--target"]).arg(target).args(what);
+    command
+        .args([
+            "install",
+            "--no-input",
+            "--retries",
+            "1",
+            "--index-url",
+            index,
+            "--target",
+        ])
+        .arg(target)
+        .args(what);
     run(&mut command)
 }
 
@@ -82,7 +109,15 @@ pub fn pip_install(pip: &Path, home: &Path, index: &str, target: &Path, what: &[
 pub fn uv_install(uv: &Path, home: &Path, index: &str, target: &Path, what: &[&str]) -> Output {
     let mut command = isolated(uv, home);
     command
-        .args(["pip", "install", "--no-config", "--no-python-downloads", "--default-index", index, "--target"])
+        .args([
+            "pip",
+            "install",
+            "--no-config",
+            "--no-python-downloads",
+            "--default-index",
+            index,
+            "--target",
+        ])
         .arg(target)
         .args(what);
     run(&mut command)
@@ -91,7 +126,10 @@ pub fn uv_install(uv: &Path, home: &Path, index: &str, target: &Path, what: &[&s
 /// What `import project` says of its version in a folder that something was installed to.
 pub fn imported_version(target: &Path, project: &str) -> String {
     let code = format!("import {project}; print({project}.__version__)");
-    let output = run(Command::new("python3").args(["-c", &code]).env("PYTHONPATH", target).stdin(Stdio::null()));
+    let output = run(Command::new("python3")
+        .args(["-c", &code])
+        .env("PYTHONPATH", target)
+        .stdin(Stdio::null()));
     assert_eq!(output.status, 0, "{output}");
     output.stdout.trim().to_owned()
 }

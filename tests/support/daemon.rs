@@ -106,7 +106,8 @@ pub struct Output {
 impl Output {
     /// The one document of `--format json`.
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout is not one JSON document ({error}):\n{self}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("stdout is not one JSON document ({error}):\n{self}"))
     }
 
     /// Ends the test unless the status is this one.
@@ -119,7 +120,11 @@ impl Output {
 
 impl std::fmt::Display for Output {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "exit {}\n--- stdout\n{}\n--- stderr\n{}", self.status, self.stdout, self.stderr)
+        write!(
+            f,
+            "exit {}\n--- stdout\n{}\n--- stderr\n{}",
+            self.status, self.stdout, self.stderr
+        )
     }
 }
 
@@ -177,15 +182,29 @@ impl Daemon {
     /// Starts a daemon; one that ends before it listens gives what it said.
     pub fn try_start(options: DaemonOptions) -> Result<Self, Output> {
         let home = tempfile::tempdir().unwrap();
-        let data = options.data_dir.clone().unwrap_or_else(|| home.path().join("data"));
-        let mut daemon = Self { options, home, data, running: None, log: Arc::default() };
+        let data = options
+            .data_dir
+            .clone()
+            .unwrap_or_else(|| home.path().join("data"));
+        let mut daemon = Self {
+            options,
+            home,
+            data,
+            running: None,
+            log: Arc::default(),
+        };
         daemon.write_config();
         daemon.launch()?;
         Ok(daemon)
     }
 
     fn write_config(&self) {
-        let DaemonOptions { config, server, storage, .. } = &self.options;
+        let DaemonOptions {
+            config,
+            server,
+            storage,
+            ..
+        } = &self.options;
         let text = format!(
             "[server]\nlisten = \"127.0.0.1:0\"\n{server}\n[storage]\npath = {:?}\nmin_free = \"1MiB\"\n{storage}\n{config}",
             self.data.to_str().unwrap()
@@ -195,12 +214,21 @@ impl Daemon {
 
     fn launch(&mut self) -> Result<(), Output> {
         let mut command = self.command(&["serve"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
         let stdout = Arc::<Mutex<String>>::default();
         let (said, hear) = mpsc::channel();
         let out = spawn_reader(child.stdout.take().unwrap(), Arc::clone(&stdout), Some(said));
         let err = spawn_reader(child.stderr.take().unwrap(), Arc::clone(&self.log), None);
-        let mut running = Running { child, base: String::new(), stdout, readers: vec![out, err] };
+        let mut running = Running {
+            child,
+            base: String::new(),
+            stdout,
+            readers: vec![out, err],
+        };
         let deadline = Instant::now() + PATIENCE;
         loop {
             let Ok(line) = hear.recv_timeout(deadline.saturating_duration_since(Instant::now())) else {
@@ -210,7 +238,11 @@ impl Daemon {
                     reader.join().unwrap();
                 }
                 let stdout = running.stdout.lock().unwrap().clone();
-                return Err(Output { status, stdout, stderr: self.stderr() });
+                return Err(Output {
+                    status,
+                    stdout,
+                    stderr: self.stderr(),
+                });
             };
             if let Some(base) = line.strip_prefix("listening on ") {
                 base.trim().clone_into(&mut running.base);
@@ -261,7 +293,10 @@ impl Daemon {
 
     /// The token of the admin API.
     pub fn admin_token(&self) -> String {
-        std::fs::read_to_string(self.data.join("admin.token")).unwrap().trim().to_owned()
+        std::fs::read_to_string(self.data.join("admin.token"))
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     /// Everything on stderr so far, over restarts.
@@ -297,7 +332,10 @@ impl Daemon {
             }
             if Instant::now() > deadline {
                 let _ = running.child.kill();
-                panic!("the daemon did not end within {PATIENCE:?} of SIGTERM:\n{}", self.stderr());
+                panic!(
+                    "the daemon did not end within {PATIENCE:?} of SIGTERM:\n{}",
+                    self.stderr()
+                );
             }
             std::thread::sleep(Duration::from_millis(10));
         };
@@ -313,7 +351,8 @@ impl Daemon {
         if self.running.is_some() {
             self.stop();
         }
-        self.launch().unwrap_or_else(|output| panic!("the daemon did not start again:\n{output}"));
+        self.launch()
+            .unwrap_or_else(|output| panic!("the daemon did not start again:\n{output}"));
     }
 
     /// As [`Self::restart`] with other options.
@@ -324,13 +363,18 @@ impl Daemon {
         }
         change(&mut self.options);
         self.write_config();
-        self.launch().unwrap_or_else(|output| panic!("the daemon did not start again:\n{output}"));
+        self.launch()
+            .unwrap_or_else(|output| panic!("the daemon did not start again:\n{output}"));
     }
 
     /// A command with this daemon's configuration and environment.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = command(args);
-        command.arg("--config").arg(self.config_file()).current_dir(self.home.path()).envs(self.options.env.iter().cloned());
+        command
+            .arg("--config")
+            .arg(self.config_file())
+            .current_dir(self.home.path())
+            .envs(self.options.env.iter().cloned());
         command
     }
 
@@ -341,7 +385,10 @@ impl Daemon {
 
     /// As [`Self::cli`] with `--format json`.
     pub fn cli_json(&self, args: &[&str]) -> Value {
-        run(self.command(args).args(["--server", self.base(), "--format", "json"])).json()
+        run(self
+            .command(args)
+            .args(["--server", self.base(), "--format", "json"]))
+        .json()
     }
 
     /// `chiron args…` on the data folder itself, as with no daemon running.
@@ -362,7 +409,10 @@ impl Daemon {
     /// A request to the admin API with its token.
     pub fn admin(&self, method: &str, path: &str, body: &[u8]) -> Answer {
         let bearer = format!("Bearer {}", self.admin_token());
-        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let headers = [
+            ("Authorization", bearer.as_str()),
+            ("Content-Type", "application/json"),
+        ];
         raw::request(self.addr(), method, path, &headers, body)
     }
 
@@ -375,7 +425,11 @@ impl Daemon {
 
     /// The page of a project as pip asks for it.
     pub fn page(&self, project: &str) -> Value {
-        let answer = self.request("GET", &format!("/simple/{project}/"), &[("Accept", raw::PIP_ACCEPT)]);
+        let answer = self.request(
+            "GET",
+            &format!("/simple/{project}/"),
+            &[("Accept", raw::PIP_ACCEPT)],
+        );
         assert_eq!(answer.status, 200, "{answer}");
         answer.json()
     }

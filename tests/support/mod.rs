@@ -8,6 +8,7 @@
 pub mod clients;
 pub mod daemon;
 pub mod hostile;
+pub mod jobs;
 pub mod raw;
 pub mod upstream;
 pub mod wheels;

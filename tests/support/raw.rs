@@ -34,7 +34,10 @@ pub struct Answer {
 impl Answer {
     /// A header's value, whatever the spelling of its name; empty when absent.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map_or("", |(_, value)| value)
     }
 
     /// True when the header is there.
@@ -86,7 +89,10 @@ pub fn request(addr: &str, method: &str, path: &str, headers: &[(&str, &str)], b
 }
 
 fn parse(bytes: &[u8], method: &str) -> Answer {
-    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("an answer has a head");
+    let end = bytes
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .expect("an answer has a head");
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let mut lines = head.split("\r\n");
     let mut status_line = lines.next().unwrap().splitn(3, ' ');
@@ -97,12 +103,21 @@ fn parse(bytes: &[u8], method: &str) -> Answer {
         .map(|line| line.split_once(':').expect("a header has a colon"))
         .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
         .collect();
-    let mut answer = Answer { status, reason, headers, body: bytes[end + 4..].to_vec() };
+    let mut answer = Answer {
+        status,
+        reason,
+        headers,
+        body: bytes[end + 4..].to_vec(),
+    };
     if answer.header("transfer-encoding").eq_ignore_ascii_case("chunked") {
         answer.body = dechunk(&answer.body);
     } else if method != "HEAD" && answer.has("content-length") {
         let length: usize = answer.header("content-length").parse().unwrap();
-        assert_eq!(answer.body.len(), length, "the body has the declared length: {answer}");
+        assert_eq!(
+            answer.body.len(),
+            length,
+            "the body has the declared length: {answer}"
+        );
     }
     answer
 }

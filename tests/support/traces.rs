@@ -46,12 +46,18 @@ pub fn events(daemon: &Daemon) -> Vec<Value> {
 
 /// The events of one type.
 pub fn events_of(daemon: &Daemon, kind: &str) -> Vec<Value> {
-    events(daemon).into_iter().filter(|event| event["type"] == kind).collect()
+    events(daemon)
+        .into_iter()
+        .filter(|event| event["type"] == kind)
+        .collect()
 }
 
 /// Types of all events, in order.
 pub fn event_types(daemon: &Daemon) -> Vec<String> {
-    events(daemon).iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    events(daemon)
+        .iter()
+        .map(|event| event["type"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// `/api/v1/status`.
@@ -73,13 +79,22 @@ pub fn file_url(sha256: &str, filename: &str) -> String {
 
 /// The file names on a project's page; empty when there is no such page.
 pub fn listed(daemon: &Daemon, project: &str) -> Vec<String> {
-    let answer = daemon.request("GET", &format!("/simple/{project}/"), &[("Accept", crate::support::raw::PIP_ACCEPT)]);
+    let answer = daemon.request(
+        "GET",
+        &format!("/simple/{project}/"),
+        &[("Accept", crate::support::raw::PIP_ACCEPT)],
+    );
     if answer.status == 404 {
         return Vec::new();
     }
     assert_eq!(answer.status, 200, "{answer}");
     let page = answer.json();
-    page["files"].as_array().unwrap().iter().map(|file| file["filename"].as_str().unwrap().to_owned()).collect()
+    page["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["filename"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// Every file under `blobs/`, by the digest that its name says.
@@ -91,7 +106,11 @@ pub fn blobs(data: &Path) -> BTreeMap<String, PathBuf> {
         for file in std::fs::read_dir(folder.path()).unwrap() {
             let file = file.unwrap();
             let name = format!("{start}{}", file.file_name().into_string().unwrap());
-            assert!(name.parse::<Digest>().is_ok(), "{} is no blob's name", file.path().display());
+            assert!(
+                name.parse::<Digest>().is_ok(),
+                "{} is no blob's name",
+                file.path().display()
+            );
             all.insert(name, file.path());
         }
     }
@@ -108,13 +127,21 @@ pub fn blob_path(data: &Path, sha256: &str) -> PathBuf {
 pub fn assert_blobs_whole(data: &Path) {
     for (name, path) in blobs(data) {
         let found = Digest::of(&std::fs::read(&path).unwrap()).to_string();
-        assert_eq!(found, name, "{} holds something else than its name says", path.display());
+        assert_eq!(
+            found,
+            name,
+            "{} holds something else than its name says",
+            path.display()
+        );
     }
 }
 
 /// What is in the staging folder.
 pub fn staging(data: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(data.join("staging")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    std::fs::read_dir(data.join("staging"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect()
 }
 
 /// Nothing is staged, or will not be in a moment: a request may be answered just before its staged file is dropped.
@@ -128,7 +155,10 @@ pub fn assert_nothing_staged(data: &Path) {
 pub fn assert_nothing_admitted(daemon: &Daemon) {
     let status = status(daemon);
     assert_eq!(status["admitted"], 0, "{status:#}");
-    assert_eq!(blobs(daemon.data_dir()).keys().collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(
+        blobs(daemon.data_dir()).keys().collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
     assert_nothing_staged(daemon.data_dir());
     assert_sound(daemon);
 }
@@ -145,12 +175,19 @@ pub fn assert_sound(daemon: &Daemon) {
 #[track_caller]
 pub fn assert_problem(answer: &Answer, status: u16, kind: &str) {
     assert_eq!(answer.status, status, "{answer}");
-    assert_eq!(answer.header("content-type"), "application/problem+json", "{answer}");
+    assert_eq!(
+        answer.header("content-type"),
+        "application/problem+json",
+        "{answer}"
+    );
     let document = answer.json();
     assert_eq!(document["status"], status, "{answer}");
     assert_eq!(document["type"], format!("urn:chiron:problem:{kind}"), "{answer}");
     for field in ["title", "detail"] {
-        assert!(!document[field].as_str().unwrap_or_default().is_empty(), "{field} is missing: {answer}");
+        assert!(
+            !document[field].as_str().unwrap_or_default().is_empty(),
+            "{field} is missing: {answer}"
+        );
     }
     assert!(!answer.reason.is_empty(), "{answer}");
 }
@@ -159,6 +196,9 @@ pub fn assert_problem(answer: &Answer, status: u16, kind: &str) {
 #[track_caller]
 pub fn assert_upstream_failed(answer: &Answer) {
     assert_problem(answer, 502, "upstream-failed");
-    let seconds: u64 = answer.header("retry-after").parse().unwrap_or_else(|_| panic!("Retry-After is missing: {answer}"));
+    let seconds: u64 = answer
+        .header("retry-after")
+        .parse()
+        .unwrap_or_else(|_| panic!("Retry-After is missing: {answer}"));
     assert!((1..=60).contains(&seconds), "{answer}");
 }

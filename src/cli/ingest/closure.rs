@@ -11,10 +11,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::sources::{Sources, merge};
+use crate::api::IngestItem;
 use crate::cli::context::ResolverIndex;
 use crate::cli::exit::Failure;
 use crate::cli::output::note;
-use crate::api::IngestItem;
 use crate::package::{Pins, requirements};
 
 /// For what to resolve, and against which index.
@@ -52,7 +52,10 @@ struct Target {
 
 impl Target {
     fn describe(&self) -> String {
-        let python = self.python.as_deref().map(|python| format!(" for Python {python}"));
+        let python = self
+            .python
+            .as_deref()
+            .map(|python| format!(" for Python {python}"));
         let platform = self.platform.as_deref().map(|platform| format!(" on {platform}"));
         python.unwrap_or_default() + &platform.unwrap_or_default()
     }
@@ -61,7 +64,11 @@ impl Target {
 /// Every Python on every platform; platforms that uv does not tell apart once.
 fn targets(pythons: &[String], platforms: &[String]) -> Vec<Target> {
     let or_none = |texts: Vec<String>| -> Vec<Option<String>> {
-        if texts.is_empty() { vec![None] } else { texts.into_iter().map(Some).collect() }
+        if texts.is_empty() {
+            vec![None]
+        } else {
+            texts.into_iter().map(Some).collect()
+        }
     };
     let mut triples: Vec<String> = platforms.iter().filter_map(|tag| uv_platform(tag)).collect();
     triples.sort_unstable();
@@ -70,7 +77,10 @@ fn targets(pythons: &[String], platforms: &[String]) -> Vec<Target> {
     or_none(pythons.to_vec())
         .into_iter()
         .flat_map(|python| {
-            platforms.iter().map(move |platform| Target { python: python.clone(), platform: platform.clone() })
+            platforms.iter().map(move |platform| Target {
+                python: python.clone(),
+                platform: platform.clone(),
+            })
         })
         .collect()
 }
@@ -81,7 +91,9 @@ fn uv_platform(tag: &str) -> Option<String> {
         return None;
     }
     for family in ["manylinux_2_", "manylinux2010", "manylinux2014", "manylinux1"] {
-        let Some(rest) = tag.strip_prefix(family) else { continue };
+        let Some(rest) = tag.strip_prefix(family) else {
+            continue;
+        };
         let (level, arch) = if family.ends_with("2_") {
             let (minor, arch) = rest.split_once('_')?;
             (format!("{family}{minor}"), arch)
@@ -95,7 +107,11 @@ fn uv_platform(tag: &str) -> Option<String> {
         return Some(format!("{arch}-unknown-linux-musl"));
     }
     if tag.starts_with("macosx_") {
-        let arch = if tag.ends_with("x86_64") { "x86_64" } else { "aarch64" };
+        let arch = if tag.ends_with("x86_64") {
+            "x86_64"
+        } else {
+            "aarch64"
+        };
         return Some(format!("{arch}-apple-darwin"));
     }
     Some(match tag {
@@ -118,7 +134,12 @@ pub async fn find_uv() -> Result<Vec<String>, Failure> {
     candidates.push(vec!["uv".to_owned()]);
     candidates.push(["python3", "-m", "uv"].map(ToOwned::to_owned).to_vec());
     for candidate in candidates {
-        let found = command(&candidate).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        let found = command(&candidate)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .await;
         if found.is_ok_and(|status| status.success()) {
             return Ok(candidate);
         }
@@ -141,7 +162,15 @@ async fn compile(
     target: &Target,
 ) -> Result<Pins, Failure> {
     let mut command = command(uv);
-    command.args(["pip", "compile", "--generate-hashes", "--no-build", "--no-header", "--no-annotate", "--quiet"]);
+    command.args([
+        "pip",
+        "compile",
+        "--generate-hashes",
+        "--no-build",
+        "--no-header",
+        "--no-annotate",
+        "--quiet",
+    ]);
     if let Some(python) = &target.python {
         command.args(["--python-version", python]);
     }
@@ -149,7 +178,9 @@ async fn compile(
         command.args(["--python-platform", platform]);
     }
     // In the environment and not among the arguments: it may hold a password.
-    command.env("UV_DEFAULT_INDEX", index.url.as_str()).env_remove("UV_INDEX_URL");
+    command
+        .env("UV_DEFAULT_INDEX", index.url.as_str())
+        .env_remove("UV_INDEX_URL");
     if let Some(cert) = &index.cert
         && std::env::var_os("SSL_CERT_FILE").is_none()
     {
@@ -172,7 +203,11 @@ async fn compile(
 
 /// Runs the command with `input` on its stdin, reading its output at the same time.
 async fn feed(mut command: Command, input: String) -> io::Result<Output> {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let stdin = child.stdin.take();
     let write = async move {
         if let Some(mut stdin) = stdin {
@@ -186,9 +221,17 @@ async fn feed(mut command: Command, input: String) -> io::Result<Output> {
 
 /// uv's own words, and whether trying again may help.
 fn not_resolved(stderr: &str) -> Failure {
-    const NETWORK: [&str; 5] =
-        ["Failed to fetch", "error sending request", "dns error", "Connect", "operation timed out"];
-    let what = format!("uv could not resolve what this needs; nothing was brought in. uv says:\n{}", stderr.trim());
+    const NETWORK: [&str; 5] = [
+        "Failed to fetch",
+        "error sending request",
+        "dns error",
+        "Connect",
+        "operation timed out",
+    ];
+    let what = format!(
+        "uv could not resolve what this needs; nothing was brought in. uv says:\n{}",
+        stderr.trim()
+    );
     if NETWORK.iter().any(|sign| stderr.contains(sign)) {
         Failure::upstream(what).next("check the network and the index, then run the command again")
     } else {
@@ -220,15 +263,30 @@ mod tests {
     #[test]
     fn every_python_meets_every_platform_once() {
         let texts = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let all = targets(&texts(&["3.11", "3.12"]), &texts(&["win_amd64", "linux", "linux", "any"]));
+        let all = targets(
+            &texts(&["3.11", "3.12"]),
+            &texts(&["win_amd64", "linux", "linux", "any"]),
+        );
         assert_eq!(all.len(), 4);
-        assert_eq!(targets(&[], &[]), [Target { python: None, platform: None }]);
+        assert_eq!(
+            targets(&[], &[]),
+            [Target {
+                python: None,
+                platform: None
+            }]
+        );
         assert_eq!(targets(&[], &texts(&["any"])).len(), 1);
     }
 
     #[test]
     fn a_network_failure_is_told_from_a_conflict() {
-        assert_eq!(not_resolved("error: Failed to fetch: `http://x`").status, ExitStatus::Upstream);
-        assert_eq!(not_resolved("  × No solution found").status, ExitStatus::NotAdmitted);
+        assert_eq!(
+            not_resolved("error: Failed to fetch: `http://x`").status,
+            ExitStatus::Upstream
+        );
+        assert_eq!(
+            not_resolved("  × No solution found").status,
+            ExitStatus::NotAdmitted
+        );
     }
 }

@@ -55,23 +55,44 @@ pub struct IngestArgs {
 pub async fn run(context: &Context, args: IngestArgs) -> Result<ExitStatus, Failure> {
     let mut sources = Sources::collect(&args.what, &args.requirements, &args.lock)?;
     if args.with_deps && sources.items.is_empty() {
-        return Err(Failure::usage("--with-deps resolves specs and requirements, and there are none")
-            .next("name a project (chiron ingest flask --with-deps) or a requirements file (-r)"));
+        return Err(
+            Failure::usage("--with-deps resolves specs and requirements, and there are none")
+                .next("name a project (chiron ingest flask --with-deps) or a requirements file (-r)"),
+        );
     }
     // Before a data folder is made for nothing.
-    let uv = if args.with_deps { Some(closure::find_uv().await?) } else { None };
+    let uv = if args.with_deps {
+        Some(closure::find_uv().await?)
+    } else {
+        None
+    };
     // A dry run promises to change nothing, and making a data folder is a change.
-    let open = if context.global.dry_run { Open::OrScratch } else { Open::OrCreate };
+    let open = if context.global.dry_run {
+        Open::OrScratch
+    } else {
+        Open::OrCreate
+    };
     context
         .with_client(open, async |client| {
             if let Some(uv) = &uv {
                 let index = context.resolver_index(client).await?;
-                let wanted = closure::Wanted { pythons: &args.python, platforms: &args.platform, index };
+                let wanted = closure::Wanted {
+                    pythons: &args.python,
+                    platforms: &args.platform,
+                    index,
+                };
                 let pins = closure::resolve(uv, &sources, &args.requirements, &wanted).await?;
-                note(format_args!("uv resolved {}", count(pins.len() as u64, "release", "releases")));
+                note(format_args!(
+                    "uv resolved {}",
+                    count(pins.len() as u64, "release", "releases")
+                ));
                 sources.items = pins;
             }
-            let bar = Bar::new(if context.global.dry_run { "looking" } else { "ingesting" });
+            let bar = Bar::new(if context.global.dry_run {
+                "looking"
+            } else {
+                "ingesting"
+            });
             let mut summary = Summary::default();
             send_files(context, client, &sources, &bar, &mut summary).await?;
             for items in sources.items.chunks(ITEMS_PER_REQUEST) {
@@ -121,9 +142,14 @@ async fn send_file(
     let query = if dry_run { "?dry_run=true" } else { "" };
     let path = format!("/api/v1/ingest/{}{query}", segment(&file.name));
     let counter = bar.counter();
-    let payload = Payload::File { path: file.path.clone(), sent: Box::new(move |bytes| counter.add(bytes)) };
+    let payload = Payload::File {
+        path: file.path.clone(),
+        sent: Box::new(move |bytes| counter.add(bytes)),
+    };
     let sent = async {
-        let reply = client.call(Method::PUT, &path, "application/json", payload).await?;
+        let reply = client
+            .call(Method::PUT, &path, "application/json", payload)
+            .await?;
         client.read::<FileResult>(reply).await
     };
     let error = match sent.await {
@@ -132,7 +158,9 @@ async fn send_file(
     };
     let outcome = match &error {
         ClientError::Problem { status, .. } => match *status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::INSUFFICIENT_STORAGE => return Err(error.into()),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::INSUFFICIENT_STORAGE => {
+                return Err(error.into());
+            }
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => {
                 FileOutcome::UpstreamFailed
             }
@@ -164,7 +192,10 @@ async fn run_job(
 ) -> Result<(), Failure> {
     let job: JobView = client.post("/api/v1/ingest", request).await?;
     if client.server().is_some() && !context.global.dry_run {
-        note(format_args!("job {} (it goes on without this terminal; `chiron jobs show {} --follow`)", job.id, job.id));
+        note(format_args!(
+            "job {} (it goes on without this terminal; `chiron jobs show {} --follow`)",
+            job.id, job.id
+        ));
     }
     let job = follow(client, job.id, |happening| match happening {
         Happening::Progress(progress) => bar.progress(progress),
@@ -190,5 +221,9 @@ async fn run_job(
 
 /// The items of a list of pins, one for each.
 pub fn item(project: &str, specifier: Option<String>, hashes: Vec<String>) -> IngestItem {
-    IngestItem { project: project.to_owned(), specifier, hashes }
+    IngestItem {
+        project: project.to_owned(),
+        specifier,
+        hashes,
+    }
 }

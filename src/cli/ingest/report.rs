@@ -6,10 +6,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
+use crate::api::{FileOutcome, FileResult, JobView, Progress};
 use crate::cli::context::Context;
 use crate::cli::exit::{ExitStatus, Failure};
 use crate::cli::output::{bytes, count, note, person_watching, plain};
-use crate::api::{FileOutcome, FileResult, JobView, Progress};
 
 /// How often a bar moves by itself, so that a long verdict does not look like a hang.
 const TICK: Duration = Duration::from_millis(120);
@@ -33,13 +33,22 @@ impl Counter {
 impl Bar {
     /// A bar that says what it is about.
     pub fn new(doing: &'static str) -> Self {
-        let bar = if person_watching() { ProgressBar::new(0) } else { ProgressBar::hidden() };
-        let style = ProgressStyle::with_template("{spinner} {prefix} [{bar:30}] {msg}, {bytes}/{total_bytes} ({bytes_per_sec})");
+        let bar = if person_watching() {
+            ProgressBar::new(0)
+        } else {
+            ProgressBar::hidden()
+        };
+        let style = ProgressStyle::with_template(
+            "{spinner} {prefix} [{bar:30}] {msg}, {bytes}/{total_bytes} ({bytes_per_sec})",
+        );
         // The template is a constant; a wrong one costs the looks and nothing else.
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(doing);
         bar.enable_steady_tick(TICK);
-        Self { bar, files: Mutex::new((0, 0)) }
+        Self {
+            bar,
+            files: Mutex::new((0, 0)),
+        }
     }
 
     /// So many files and bytes are to come.
@@ -76,7 +85,10 @@ impl Bar {
     }
 
     fn show(&self, change: impl FnOnce(&mut (u64, u64))) {
-        let mut files = self.files.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut files = self
+            .files
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         change(&mut files);
         self.bar.set_message(format!("{}/{} files", files.0, files.1));
     }
@@ -117,8 +129,15 @@ pub fn line(file: &FileResult) -> String {
             name = format!("{name}=={version}");
         }
     }
-    let size = file.size.map(|size| format!("  {}", bytes(size))).unwrap_or_default();
-    let why = if file.reasons.is_empty() { String::new() } else { format!("  {}", file.reasons.join("; ")) };
+    let size = file
+        .size
+        .map(|size| format!("  {}", bytes(size)))
+        .unwrap_or_default();
+    let why = if file.reasons.is_empty() {
+        String::new()
+    } else {
+        format!("  {}", file.reasons.join("; "))
+    };
     // A line per file: a reason with a line feed in it must not forge the next file's line.
     plain(&format!("{:<15} {name}{size}{why}", outcome_word(file.outcome))).replace(['\n', '\t'], " ")
 }
@@ -162,7 +181,9 @@ impl Summary {
 
     /// The status over all rows.
     pub fn status(&self) -> ExitStatus {
-        self.files.iter().fold(ExitStatus::Done, |status, file| status.worse(outcome_status(file.outcome)))
+        self.files.iter().fold(ExitStatus::Done, |status, file| {
+            status.worse(outcome_status(file.outcome))
+        })
     }
 
     /// Files and bytes per outcome, in the order of the enum.
@@ -181,7 +202,8 @@ impl Summary {
         ALL.into_iter()
             .map(|outcome| {
                 let files = self.files.iter().filter(|file| file.outcome == outcome);
-                let (n, bytes) = files.fold((0, 0), |(n, bytes), file| (n + 1, bytes + file.size.unwrap_or(0)));
+                let (n, bytes) =
+                    files.fold((0, 0), |(n, bytes), file| (n + 1, bytes + file.size.unwrap_or(0)));
                 (outcome, n, bytes)
             })
             .filter(|(_, n, _)| *n > 0)
@@ -209,7 +231,11 @@ impl Summary {
             .iter()
             .map(|(outcome, n, size)| format!("{n} {} ({})", outcome_word(*outcome), bytes(*size)))
             .collect();
-        let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+        let parts = if parts.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", parts.join(", "))
+        };
         let after = if dry_run { "; nothing was changed" } else { "" };
         context.out.line(format_args!(
             "{}, {}{parts}{after}",
@@ -225,10 +251,12 @@ impl Summary {
 
 const fn next_step(status: ExitStatus) -> Option<&'static str> {
     match status {
-        ExitStatus::NotAdmitted => {
-            Some("`chiron explain FILE` shows every check of a file that was not admitted, and what would change it")
-        }
-        ExitStatus::Upstream => Some("run the command again: what is present is not fetched twice; `chiron status` says which upstream is down"),
+        ExitStatus::NotAdmitted => Some(
+            "`chiron explain FILE` shows every check of a file that was not admitted, and what would change it",
+        ),
+        ExitStatus::Upstream => Some(
+            "run the command again: what is present is not fetched twice; `chiron status` says which upstream is down",
+        ),
         ExitStatus::Integrity => Some("`chiron scrub --repair` fetches damaged bytes again"),
         ExitStatus::Internal => Some("the log above has the cause; `chiron doctor` checks the data folder"),
         ExitStatus::Done | ExitStatus::Usage | ExitStatus::Denied => None,
@@ -257,7 +285,12 @@ mod tests {
             line(&file(FileOutcome::Refused, 1_200)),
             "refused         a-1-py3-none-any.whl  1.2 kB  structure: two lines"
         );
-        let missing = FileResult { filename: String::new(), size: None, reasons: vec![], ..file(FileOutcome::NotFound, 0) };
+        let missing = FileResult {
+            filename: String::new(),
+            size: None,
+            reasons: vec![],
+            ..file(FileOutcome::NotFound, 0)
+        };
         assert_eq!(line(&missing), "not found       a==1");
     }
 
@@ -265,7 +298,11 @@ mod tests {
     fn one_refusal_among_many_is_the_status() {
         let mut summary = Summary::default();
         assert_eq!(summary.status(), ExitStatus::Done);
-        for outcome in [FileOutcome::Admitted, FileOutcome::Present, FileOutcome::WouldFetch] {
+        for outcome in [
+            FileOutcome::Admitted,
+            FileOutcome::Present,
+            FileOutcome::WouldFetch,
+        ] {
             summary.add(file(outcome, 10));
         }
         assert_eq!(summary.status(), ExitStatus::Done);
@@ -281,6 +318,9 @@ mod tests {
     #[test]
     fn a_report_is_readable() {
         let report = json!({ "checked": 12, "bytes": 1_200, "corrupt": ["a"], "missing": [] });
-        assert_eq!(report_line(&report), "bytes 1.2 kB, checked 12, corrupt 1, missing 0");
+        assert_eq!(
+            report_line(&report),
+            "bytes 1.2 kB, checked 12, corrupt 1, missing 0"
+        );
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::api::IngestItem;
 use crate::cli::exit::Failure;
 use crate::cli::output::note;
 use crate::cli::target::is_archive;
-use crate::api::IngestItem;
 use crate::package::{Pin, Pins, lock, requirements};
 
 /// Bytes of a requirements or lock file; the largest real ones are a few megabytes.
@@ -57,8 +57,11 @@ impl Sources {
         for path in locks {
             let text = read_list(path)?;
             let kind = LockKind::of(path, &text).ok_or_else(|| {
-                Failure::usage(format_args!("{} is neither a pylock.toml nor a uv.lock", path.display()))
-                    .next("a requirements file goes with -r")
+                Failure::usage(format_args!(
+                    "{} is neither a pylock.toml nor a uv.lock",
+                    path.display()
+                ))
+                .next("a requirements file goes with -r")
             })?;
             let pins = match kind {
                 LockKind::Uv => lock::parse_uv_lock(&text),
@@ -75,7 +78,9 @@ impl Sources {
                 .next("write a release as flask, flask==3.0.3 or 'flask>=3,<4'; write a file or folder with a `/` (./flask)")
         };
         if Path::new(text).exists() {
-            note(format_args!("note: `{text}` is taken for a project; ./{text} is also here"));
+            note(format_args!(
+                "note: `{text}` is taken for a project; ./{text} is also here"
+            ));
         }
         let pins = requirements::parse_requirements(text).map_err(|error| wrong(&error.to_string()))?;
         match pins.pins.as_slice() {
@@ -88,7 +93,12 @@ impl Sources {
 
     fn pins(&mut self, path: &Path, pins: &Pins) {
         for left_out in &pins.notes {
-            note(format_args!("note: {}:{}: {}", path.display(), left_out.line, left_out.text));
+            note(format_args!(
+                "note: {}:{}: {}",
+                path.display(),
+                left_out.line,
+                left_out.text
+            ));
         }
         self.items.extend(pins.pins.iter().map(item));
     }
@@ -97,10 +107,17 @@ impl Sources {
     fn path(&mut self, path: &Path, named: bool, depth: u32) -> Result<(), Failure> {
         let unreadable = |error: &std::io::Error| Failure::file("read", path, error);
         let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned();
         if metadata.is_dir() {
             if depth >= MAX_DEPTH {
-                return Err(Failure::usage(format_args!("{} is more than {MAX_DEPTH} folders deep", path.display())));
+                return Err(Failure::usage(format_args!(
+                    "{} is more than {MAX_DEPTH} folders deep",
+                    path.display()
+                )));
             }
             let entries = std::fs::read_dir(path).map_err(|error| unreadable(&error))?;
             let entries: Result<Vec<_>, _> = entries.collect();
@@ -109,23 +126,36 @@ impl Sources {
             let before = self.files.len();
             for entry in entries {
                 // A link in a folder could lead in a circle, or out of it.
-                if !entry.file_type().map_err(|error| unreadable(&error))?.is_symlink() {
+                if !entry
+                    .file_type()
+                    .map_err(|error| unreadable(&error))?
+                    .is_symlink()
+                {
                     self.path(&entry.path(), false, depth + 1)?;
                 }
             }
             if named && self.files.len() == before {
-                return Err(Failure::usage(format_args!("there is no wheel or sdist in {}", path.display()))
-                    .next("wheels end in .whl, sdists in .tar.gz or .zip"));
+                return Err(
+                    Failure::usage(format_args!("there is no wheel or sdist in {}", path.display()))
+                        .next("wheels end in .whl, sdists in .tar.gz or .zip"),
+                );
             }
             return Ok(());
         }
         if metadata.is_file() && is_archive(&name) {
-            self.files.push(LocalFile { path: path.to_owned(), name, size: metadata.len() });
+            self.files.push(LocalFile {
+                path: path.to_owned(),
+                name,
+                size: metadata.len(),
+            });
             return Ok(());
         }
         if named {
-            return Err(Failure::usage(format_args!("{} is neither a wheel, an sdist nor a folder", path.display()))
-                .next("a requirements file goes with -r, a lock file with --lock"));
+            return Err(Failure::usage(format_args!(
+                "{} is neither a wheel, an sdist nor a folder",
+                path.display()
+            ))
+            .next("a requirements file goes with -r, a lock file with --lock"));
         }
         Ok(())
     }
@@ -142,7 +172,10 @@ fn item(pin: &Pin) -> IngestItem {
     super::item(
         pin.project.as_str(),
         (!specifier.is_empty()).then_some(specifier),
-        pin.hashes.iter().map(|hash| format!("{}:{}", hash.algorithm, hash.value_hex)).collect(),
+        pin.hashes
+            .iter()
+            .map(|hash| format!("{}:{}", hash.algorithm, hash.value_hex))
+            .collect(),
     )
 }
 
@@ -177,7 +210,9 @@ impl LockKind {
     /// By name as PEP 751 and uv fix it, else by content.
     fn of(path: &Path, text: &str) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
-        let middle = name.strip_prefix("pylock").and_then(|rest| rest.strip_suffix(".toml"));
+        let middle = name
+            .strip_prefix("pylock")
+            .and_then(|rest| rest.strip_suffix(".toml"));
         let pylock_name = middle.is_some_and(|middle| middle.is_empty() || middle.starts_with('.'));
         let has_line = |start: &str| text.lines().any(|line| line.starts_with(start));
         match name {
@@ -201,9 +236,14 @@ fn read_list(path: &Path) -> Result<String, Failure> {
     let unreadable = |error: std::io::Error| Failure::file("read", path, &error);
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut text = String::new();
-    file.take(MAX_LIST_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    file.take(MAX_LIST_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
     if text.len() as u64 > MAX_LIST_BYTES {
-        return Err(Failure::usage(format_args!("{} is longer than {MAX_LIST_BYTES} bytes", path.display())));
+        return Err(Failure::usage(format_args!(
+            "{} is longer than {MAX_LIST_BYTES} bytes",
+            path.display()
+        )));
     }
     Ok(text)
 }
@@ -237,9 +277,19 @@ mod tests {
     fn specs_become_items() {
         let what = ["Flask", "django>=5,<6", "six==1.16.0"].map(ToOwned::to_owned);
         let sources = Sources::collect(&what, &[], &[]).unwrap();
-        let items: Vec<_> =
-            sources.items.iter().map(|item| (item.project.as_str(), item.specifier.as_deref())).collect();
-        assert_eq!(items, [("flask", None), ("django", Some(">=5, <6")), ("six", Some("==1.16.0"))]);
+        let items: Vec<_> = sources
+            .items
+            .iter()
+            .map(|item| (item.project.as_str(), item.specifier.as_deref()))
+            .collect();
+        assert_eq!(
+            items,
+            [
+                ("flask", None),
+                ("django", Some(">=5, <6")),
+                ("six", Some("==1.16.0"))
+            ]
+        );
         assert_eq!(sources.specs, what);
     }
 
@@ -269,8 +319,14 @@ mod tests {
     #[test]
     fn an_empty_folder_and_a_missing_file_are_usage_errors() {
         let folder = tempfile::tempdir().unwrap();
-        for path in [format!("{}/", folder.path().display()), "./no-such-1-py3-none-any.whl".to_owned()] {
-            assert_eq!(Sources::collect(&[path], &[], &[]).unwrap_err().status, ExitStatus::Usage);
+        for path in [
+            format!("{}/", folder.path().display()),
+            "./no-such-1-py3-none-any.whl".to_owned(),
+        ] {
+            assert_eq!(
+                Sources::collect(&[path], &[], &[]).unwrap_err().status,
+                ExitStatus::Usage
+            );
         }
     }
 

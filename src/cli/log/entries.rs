@@ -7,18 +7,31 @@ use crate::cli::client::Client;
 use crate::cli::exit::Failure;
 
 /// The entries `from..size` of a log with `size` entries.
-pub async fn fetch(client: &Client, from: u64, size: u64, mut each: impl FnMut(u64, &[u8])) -> Result<(), Failure> {
+pub async fn fetch(
+    client: &Client,
+    from: u64,
+    size: u64,
+    mut each: impl FnMut(u64, &[u8]),
+) -> Result<(), Failure> {
     let width = u64::from(TILE_WIDTH);
     let mut index = from / width;
     while index * width < size {
         let first = index * width;
         let held = u16::try_from((size - first).min(width)).unwrap_or(TILE_WIDTH);
-        let path = TilePath { kind: TileKind::Entries, index, width: held };
+        let path = TilePath {
+            kind: TileKind::Entries,
+            index,
+            width: held,
+        };
         let bundle = client.get_bytes(&format!("/log/tile/{path}")).await?;
-        let entries = split(&bundle).filter(|entries| entries.len() == usize::from(held)).ok_or_else(|| {
-            Failure::integrity(format_args!("the bundle of the log's entries from {first} on is damaged"))
+        let entries = split(&bundle)
+            .filter(|entries| entries.len() == usize::from(held))
+            .ok_or_else(|| {
+                Failure::integrity(format_args!(
+                    "the bundle of the log's entries from {first} on is damaged"
+                ))
                 .next("`chiron doctor` checks the data folder")
-        })?;
+            })?;
         for (n, entry) in (first..).zip(entries) {
             if n >= from {
                 each(n, entry);
@@ -73,7 +86,9 @@ impl Tree {
     /// The root; of the empty tree the hash of nothing.
     pub fn root(&self) -> Digest {
         let mut peaks = self.peaks.iter().rev().copied();
-        let Some(mut root) = peaks.next() else { return Digest::of(b"") };
+        let Some(mut root) = peaks.next() else {
+            return Digest::of(b"");
+        };
         for left in peaks {
             root = node(left, root);
         }

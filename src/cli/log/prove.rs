@@ -7,41 +7,62 @@ use chiron_storage::log::{Checkpoint, leaf_hash, verify_inclusion};
 use serde_json::json;
 
 use super::{ProveArgs, entries, newest, open, server_key};
+use crate::api::ProofView;
 use crate::cli::client::Client;
 use crate::cli::context::Context;
 use crate::cli::exit::{ExitStatus, Failure};
-use crate::api::ProofView;
 
 /// Fetches the proof, checks it, prints it.
 pub async fn run(context: &Context, client: &Client, args: &ProveArgs) -> Result<ExitStatus, Failure> {
     match (args.n, args.from) {
         (Some(n), _) => inclusion(context, client, n, args.size).await,
         (None, Some(from)) => consistency(context, client, from, args.to).await,
-        (None, None) => Err(Failure::usage("say which event, or --from an earlier size").next("chiron log prove 42")),
+        (None, None) => {
+            Err(Failure::usage("say which event, or --from an earlier size").next("chiron log prove 42"))
+        }
     }
 }
 
-async fn inclusion(context: &Context, client: &Client, n: u64, size: Option<u64>) -> Result<ExitStatus, Failure> {
+async fn inclusion(
+    context: &Context,
+    client: &Client,
+    n: u64,
+    size: Option<u64>,
+) -> Result<ExitStatus, Failure> {
     let key = server_key(client).await?;
     let size = match size {
         Some(size) => size,
         None => newest(client, &key).await?.1.size,
     };
     if n >= size {
-        return Err(Failure::usage(format_args!("there is no event {n} in a log of {size}")).next("events are numbered from 0"));
+        return Err(
+            Failure::usage(format_args!("there is no event {n} in a log of {size}"))
+                .next("events are numbered from 0"),
+        );
     }
-    let proof: ProofView = client.get(&format!("/api/v1/log/inclusion?n={n}&size={size}")).await?;
+    let proof: ProofView = client
+        .get(&format!("/api/v1/log/inclusion?n={n}&size={size}"))
+        .await?;
     let checkpoint = open(proof.checkpoint.as_bytes(), &key)?;
     let hashes = decode(&proof.hashes)?;
     let leaf = entry_hash(client, n, size).await?;
     verify_inclusion(&hashes, n, leaf, size, root_for(&checkpoint, size)?).map_err(|error| wrong(&error))?;
-    context.out.document(&json!({ "verified": true, "leaf_hash": BASE64_STANDARD.encode(leaf.as_bytes()), "proof": proof }))?;
-    context.out.line(format_args!("event {n} is in the log of {size} (verified with the key {key})"));
+    context.out.document(
+        &json!({ "verified": true, "leaf_hash": BASE64_STANDARD.encode(leaf.as_bytes()), "proof": proof }),
+    )?;
+    context.out.line(format_args!(
+        "event {n} is in the log of {size} (verified with the key {key})"
+    ));
     print(context, &proof);
     Ok(ExitStatus::Done)
 }
 
-async fn consistency(context: &Context, client: &Client, from: u64, to: Option<u64>) -> Result<ExitStatus, Failure> {
+async fn consistency(
+    context: &Context,
+    client: &Client,
+    from: u64,
+    to: Option<u64>,
+) -> Result<ExitStatus, Failure> {
     let key = server_key(client).await?;
     let to = match to {
         Some(to) => to,
@@ -61,9 +82,13 @@ async fn consistency(context: &Context, client: &Client, from: u64, to: Option<u
 /// Asks for the proof between two sizes.
 pub async fn fetch_consistency(client: &Client, from: u64, to: u64) -> Result<ProofView, Failure> {
     if from > to {
-        return Err(Failure::usage(format_args!("the log of {to} cannot continue the longer log of {from}")));
+        return Err(Failure::usage(format_args!(
+            "the log of {to} cannot continue the longer log of {from}"
+        )));
     }
-    Ok(client.get(&format!("/api/v1/log/consistency?from={from}&to={to}")).await?)
+    Ok(client
+        .get(&format!("/api/v1/log/consistency?from={from}&to={to}"))
+        .await?)
 }
 
 /// The leaf hash of entry `n`.
@@ -94,9 +119,14 @@ pub fn root_for(checkpoint: &Checkpoint, size: u64) -> Result<Digest, Failure> {
 /// The hashes of a proof.
 pub fn decode(hashes: &[String]) -> Result<Vec<Digest>, Failure> {
     let one = |text: &String| -> Option<Digest> {
-        Some(Digest::from_bytes(BASE64_STANDARD.decode(text).ok()?.try_into().ok()?))
+        Some(Digest::from_bytes(
+            BASE64_STANDARD.decode(text).ok()?.try_into().ok()?,
+        ))
     };
-    hashes.iter().map(|text| one(text).ok_or_else(|| wrong(&"a hash in it is not 32 bytes of base64"))).collect()
+    hashes
+        .iter()
+        .map(|text| one(text).ok_or_else(|| wrong(&"a hash in it is not 32 bytes of base64")))
+        .collect()
 }
 
 /// A proof that does not prove.
@@ -109,5 +139,7 @@ fn print(context: &Context, proof: &ProofView) {
     for hash in &proof.hashes {
         context.out.line(format_args!("  {hash}"));
     }
-    context.out.line(format_args!("\n{}", proof.checkpoint.trim_end()));
+    context
+        .out
+        .line(format_args!("\n{}", proof.checkpoint.trim_end()));
 }

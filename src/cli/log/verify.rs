@@ -4,11 +4,11 @@ use chiron_storage::log::{Checkpoint, leaf_hash, verify_consistency, verify_incl
 use serde::Serialize;
 
 use super::{VerifyArgs, entries, newest, open, prove, server_key};
+use crate::api::ProofView;
 use crate::cli::client::Client;
 use crate::cli::context::Context;
 use crate::cli::exit::{ExitStatus, Failure};
 use crate::cli::output::count;
-use crate::api::ProofView;
 
 /// What was checked.
 #[derive(Debug, Serialize)]
@@ -27,8 +27,16 @@ pub struct LogReport {
 impl LogReport {
     /// In one line.
     pub fn line(&self) -> String {
-        let continues = self.continues.map(|size| format!(", and continues the log of {size}")).unwrap_or_default();
-        format!("{} of {} verified, signed by {}{continues}", count(self.checked, "event", "events"), self.size, self.origin)
+        let continues = self
+            .continues
+            .map(|size| format!(", and continues the log of {size}"))
+            .unwrap_or_default();
+        format!(
+            "{} of {} verified, signed by {}{continues}",
+            count(self.checked, "event", "events"),
+            self.size,
+            self.origin
+        )
     }
 }
 
@@ -47,7 +55,11 @@ pub async fn run(context: &Context, client: &Client, args: &VerifyArgs) -> Resul
     context.out.document(&report)?;
     context.out.line(report.line());
     if args.key.is_none() {
-        context.out.line(format_args!("  key {} (stated by {}; give the one you keep with --key)", report.key, client.whom()));
+        context.out.line(format_args!(
+            "  key {} (stated by {}; give the one you keep with --key)",
+            report.key,
+            client.whom()
+        ));
     }
     Ok(ExitStatus::Done)
 }
@@ -91,11 +103,17 @@ async fn every_entry(client: &Client, checkpoint: &Checkpoint) -> Result<u64, Fa
 async fn newest_entries(client: &Client, checkpoint: &Checkpoint, last: u64) -> Result<u64, Failure> {
     let size = checkpoint.size;
     let mut leaves = Vec::new();
-    entries::fetch(client, size - last, size, |n, entry| leaves.push((n, leaf_hash(entry)))).await?;
+    entries::fetch(client, size - last, size, |n, entry| {
+        leaves.push((n, leaf_hash(entry)))
+    })
+    .await?;
     for (n, leaf) in leaves {
-        let proof: ProofView = client.get(&format!("/api/v1/log/inclusion?n={n}&size={size}")).await?;
+        let proof: ProofView = client
+            .get(&format!("/api/v1/log/inclusion?n={n}&size={size}"))
+            .await?;
         let hashes = prove::decode(&proof.hashes)?;
-        verify_inclusion(&hashes, n, leaf, size, checkpoint.root).map_err(|error| prove::wrong(&format!("event {n}: {error}")))?;
+        verify_inclusion(&hashes, n, leaf, size, checkpoint.root)
+            .map_err(|error| prove::wrong(&format!("event {n}: {error}")))?;
     }
     Ok(last)
 }

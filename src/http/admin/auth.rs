@@ -28,8 +28,15 @@ impl AdminToken {
 }
 
 /// Lets through who is on this machine and holds the token.
-pub async fn require(State(token): State<AdminToken>, request: Request, next: Next) -> Result<Response, Problem> {
-    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+pub async fn require(
+    State(token): State<AdminToken>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let from = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip());
     if !from.is_some_and(|ip| ip.to_canonical().is_loopback()) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
@@ -40,7 +47,9 @@ pub async fn require(State(token): State<AdminToken>, request: Request, next: Ne
     }
     match offered(request.headers()) {
         Some(offered) if token.is(&offered) => Ok(next.run(request).await),
-        Some(_) => Err(Problem::unauthorized("this is not the admin token; it stands in DATA/admin.token")),
+        Some(_) => Err(Problem::unauthorized(
+            "this is not the admin token; it stands in DATA/admin.token",
+        )),
         None => Err(Problem::unauthorized(
             "send the admin token as `Authorization: Bearer …`, or as the password of `__token__`; it stands in DATA/admin.token",
         )),

@@ -21,6 +21,9 @@ pub async fn list(
         let event = serde_json::from_slice(&bytes).unwrap_or(serde_json::Value::Null);
         items.push(EventView { n, event });
     }
-    let next = items.last().filter(|_| items.len() == limit).map(|event| event.n.to_string());
+    let next = items
+        .last()
+        .filter(|_| items.len() == limit)
+        .map(|event| event.n.to_string());
     Ok(axum::Json(Page { items, next }))
 }

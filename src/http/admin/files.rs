@@ -72,7 +72,9 @@ pub async fn change(
     };
     let reason = request.reason.trim();
     if reason.is_empty() || reason.chars().count() > MAX_REASON {
-        return Err(Problem::bad_request(format!("a reason has 1 to {MAX_REASON} characters")));
+        return Err(Problem::bad_request(format!(
+            "a reason has 1 to {MAX_REASON} characters"
+        )));
     }
     let row = row(&catalog, &sha256).await?;
     let file = row.file();
@@ -80,7 +82,9 @@ pub async fn change(
         catalog.would_change(file, change).await?;
         (row, None)
     } else {
-        catalog.change(file, change, reason.to_owned(), Actor::Operator, Timestamp::now()).await?
+        catalog
+            .change(file, change, reason.to_owned(), Actor::Operator, Timestamp::now())
+            .await?
     };
     Ok(axum::Json(DecisionView {
         filename: row.judged.filename.clone(),
@@ -91,7 +95,9 @@ pub async fn change(
 }
 
 fn parse(digest: &str) -> Result<Digest, Problem> {
-    digest.parse().map_err(|_| Problem::not_found("a SHA-256 has 64 hexadecimal digits"))
+    digest
+        .parse()
+        .map_err(|_| Problem::not_found("a SHA-256 has 64 hexadecimal digits"))
 }
 
 async fn row(catalog: &Catalog, sha256: &str) -> Result<FileRow, Problem> {

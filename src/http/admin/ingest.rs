@@ -17,13 +17,21 @@ use crate::package::{DistributionFilename, HashClaim};
 /// Items of one ingest request. Threat: memory.
 const MAX_ITEMS: usize = 10_000;
 
-type Accepted = (StatusCode, [(header::HeaderName, HeaderValue); 1], axum::Json<JobView>);
+type Accepted = (
+    StatusCode,
+    [(header::HeaderName, HeaderValue); 1],
+    axum::Json<JobView>,
+);
 
 async fn accept(jobs: &Jobs, work: Work) -> Result<Accepted, Problem> {
     let view = jobs.submit(work).await?;
     let location = HeaderValue::try_from(format!("/api/v1/jobs/{}", view.id))
         .unwrap_or(HeaderValue::from_static("/api/v1/jobs"));
-    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], axum::Json(view)))
+    Ok((
+        StatusCode::ACCEPTED,
+        [(header::LOCATION, location)],
+        axum::Json(view),
+    ))
 }
 
 /// Bring releases in from upstream.
@@ -35,9 +43,9 @@ pub async fn submit(
 ) -> Result<Accepted, Problem> {
     match request.items.len() {
         0 => Err(Problem::bad_request("`items` is empty: say what to bring in")),
-        n if n > MAX_ITEMS => {
-            Err(Problem::bad_request(format!("{n} items; one request takes {MAX_ITEMS}")))
-        }
+        n if n > MAX_ITEMS => Err(Problem::bad_request(format!(
+            "{n} items; one request takes {MAX_ITEMS}"
+        ))),
         _ => accept(&jobs, Work::Ingest(request)).await,
     }
 }
@@ -53,15 +61,13 @@ pub async fn scrub(
 
 /// Remove blobs that nothing names.
 #[utoipa::path(post, path = "/api/v1/gc", tag = "operations", request_body = UpkeepRequest, responses((status = 202, body = JobView)))]
-pub async fn gc(
-    State(jobs): State<Jobs>,
-    Json(request): Json<UpkeepRequest>,
-) -> Result<Accepted, Problem> {
+pub async fn gc(State(jobs): State<Jobs>, Json(request): Json<UpkeepRequest>) -> Result<Accepted, Problem> {
     accept(&jobs, Work::Gc(request)).await
 }
 
 /// What comes along with a file.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct HandedIn {
     /// The digest its publisher states, in hexadecimal.
@@ -107,7 +113,10 @@ pub async fn hand_in(
     };
     let known = mirror.catalog().file(&file).await?;
     if let Some(row) = known.filter(|row| row.state == FileState::Admitted) {
-        return Ok(axum::Json(FileResult { outcome: FileOutcome::Present, ..result_of(&row) }));
+        return Ok(axum::Json(FileResult {
+            outcome: FileOutcome::Present,
+            ..result_of(&row)
+        }));
     }
     let claims = Claims::handed_in(claims);
     if ask.dry_run {

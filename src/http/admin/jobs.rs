@@ -26,32 +26,34 @@ pub async fn list(
 ) -> Result<axum::Json<Page<JobView>>, Problem> {
     let limit = paging.limit();
     let items = jobs.list(paging.after_number()?, limit).await?;
-    let next = items.last().filter(|_| items.len() == limit).map(|job| job.id.to_string());
+    let next = items
+        .last()
+        .filter(|_| items.len() == limit)
+        .map(|job| job.id.to_string());
     Ok(axum::Json(Page { items, next }))
 }
 
 /// One job.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}", tag = "jobs", params(("id" = u64, Path)), responses((status = 200, body = JobView), (status = 404, description = "problem+json")))]
-pub async fn show(
-    State(jobs): State<Jobs>,
-    Path(id): Path<String>,
-) -> Result<axum::Json<JobView>, Problem> {
+pub async fn show(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<JobView>, Problem> {
     let id = parse(&id)?;
     jobs.get(id).await?.map(axum::Json).ok_or_else(|| unknown(id))
 }
 
 /// Ask a job to end.
 #[utoipa::path(delete, path = "/api/v1/jobs/{id}", tag = "jobs", params(("id" = u64, Path)), responses((status = 202), (status = 404, description = "problem+json"), (status = 409, description = "it has ended")))]
-pub async fn cancel(
-    State(jobs): State<Jobs>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
+pub async fn cancel(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let id = parse(&id)?;
     if jobs.cancel(id) {
         return Ok(StatusCode::ACCEPTED);
     }
     Err(match jobs.get(id).await? {
-        Some(_) => Problem::new(StatusCode::CONFLICT, "conflict", "The job has ended", format!("job {id} has ended; there is nothing to cancel")),
+        Some(_) => Problem::new(
+            StatusCode::CONFLICT,
+            "conflict",
+            "The job has ended",
+            format!("job {id} has ended; there is nothing to cancel"),
+        ),
         None => unknown(id),
     })
 }
@@ -63,7 +65,9 @@ pub async fn events(
     Path(id): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let id = parse(&id)?;
-    let ended = match jobs.live(id) {
+    // Taken once: a job that ends from here on is still watched to its end.
+    let live = jobs.live(id);
+    let ended = match &live {
         Some(_) => None,
         None => Some(jobs.get(id).await?.ok_or_else(|| unknown(id))?),
     };
@@ -75,7 +79,7 @@ pub async fn events(
             yield Ok(event("end", &job));
             return;
         }
-        let Some(live) = jobs.live(id) else { return };
+        let Some(live) = live else { return };
         let mut changes = live.changes();
         let mut seen = 0;
         loop {
@@ -106,7 +110,8 @@ fn event(name: &str, data: &impl Serialize) -> Event {
 }
 
 fn parse(id: &str) -> Result<u64, Problem> {
-    id.parse().map_err(|_| Problem::not_found("job numbers are decimal"))
+    id.parse()
+        .map_err(|_| Problem::not_found("job numbers are decimal"))
 }
 
 fn unknown(id: u64) -> Problem {

@@ -61,7 +61,10 @@ impl FromRef<Admin> for Watch {
 pub fn routes(admin: Admin) -> Router {
     Router::new()
         .route("/ingest", post(ingest::submit))
-        .route("/ingest/{filename}", put(ingest::hand_in).layer(axum::extract::DefaultBodyLimit::disable()))
+        .route(
+            "/ingest/{filename}",
+            put(ingest::hand_in).layer(axum::extract::DefaultBodyLimit::disable()),
+        )
         .route("/scrub", post(ingest::scrub))
         .route("/gc", post(ingest::gc))
         .route("/jobs", get(jobs::list))
@@ -88,6 +91,7 @@ pub async fn status(State(watch): State<Watch>) -> Result<axum::Json<StatusView>
 
 /// `?after=…&limit=…` of a list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Paging {
     /// `next` of the page before.
@@ -111,7 +115,8 @@ impl Paging {
 
     fn after_number(&self) -> Result<Option<u64>, Problem> {
         let number = |text: &String| {
-            text.parse().map_err(|_| Problem::bad_request("`after` is the `next` of the page before"))
+            text.parse()
+                .map_err(|_| Problem::bad_request("`after` is the `next` of the page before"))
         };
         self.after.as_ref().map(number).transpose()
     }
@@ -125,9 +130,9 @@ impl<T: DeserializeOwned, S: Send + Sync> axum::extract::FromRequest<S> for Json
 
     async fn from_request(request: axum::extract::Request, state: &S) -> Result<Self, Problem> {
         let parsed = axum::Json::<T>::from_request(request, state).await;
-        parsed.map(|axum::Json(value)| Self(value)).map_err(|why| {
-            Problem::new(why.status(), "bad-request", "Bad request", why.body_text())
-        })
+        parsed
+            .map(|axum::Json(value)| Self(value))
+            .map_err(|why| Problem::new(why.status(), "bad-request", "Bad request", why.body_text()))
     }
 }
 
@@ -139,6 +144,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Ask<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let parsed = Query::<T>::from_request_parts(parts, state).await;
-        parsed.map(|Query(value)| Self(value)).map_err(|why| Problem::bad_request(why.body_text()))
+        parsed
+            .map(|Query(value)| Self(value))
+            .map_err(|why| Problem::bad_request(why.body_text()))
     }
 }

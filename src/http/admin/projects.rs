@@ -18,9 +18,17 @@ pub async fn list(
 ) -> Result<axum::Json<Page<ProjectSummary>>, Problem> {
     let limit = paging.limit();
     let rows = catalog.projects(None, paging.after, limit).await?;
-    let next = rows.last().filter(|_| rows.len() == limit).map(|(name, _)| name.clone());
-    let items =
-        rows.into_iter().map(|(name, row)| ProjectSummary { name, changed: row.changed }).collect();
+    let next = rows
+        .last()
+        .filter(|_| rows.len() == limit)
+        .map(|(name, _)| name.clone());
+    let items = rows
+        .into_iter()
+        .map(|(name, row)| ProjectSummary {
+            name,
+            changed: row.changed,
+        })
+        .collect();
     Ok(axum::Json(Page { items, next }))
 }
 
@@ -32,9 +40,11 @@ pub async fn show(
 ) -> Result<axum::Json<ProjectView>, Problem> {
     let project = ProjectName::parse(&name)
         .map_err(|why| Problem::not_found(format!("{name:?} is not a project name: {why}")))?;
-    let known = mirror.catalog().project(&project, None).await?.ok_or_else(|| {
-        Problem::not_found(format!("nothing of {project} was ever judged here"))
-    })?;
+    let known = mirror
+        .catalog()
+        .project(&project, None)
+        .await?
+        .ok_or_else(|| Problem::not_found(format!("nothing of {project} was ever judged here")))?;
     Ok(axum::Json(ProjectView {
         owned: mirror.is_owned(&project),
         name: project.to_string(),

@@ -13,6 +13,7 @@ use crate::catalog::{Catalog, CatalogError};
 
 /// Which inclusion.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Inclusion {
     /// The entry's number.
@@ -30,14 +31,22 @@ pub async fn inclusion(
 ) -> Result<axum::Json<ProofView>, Problem> {
     let size = bounded(&catalog, ask.size).await?;
     if ask.n >= size {
-        return Err(Problem::not_found(format!("the log's first {size} entries hold no entry {}", ask.n)));
+        return Err(Problem::not_found(format!(
+            "the log's first {size} entries hold no entry {}",
+            ask.n
+        )));
     }
-    let hashes = catalog.log().prove_inclusion(ask.n, size).await.map_err(CatalogError::from)?;
+    let hashes = catalog
+        .log()
+        .prove_inclusion(ask.n, size)
+        .await
+        .map_err(CatalogError::from)?;
     proof(&catalog, ask.n, size, &hashes).await
 }
 
 /// Which consistency.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct Consistency {
     /// The older size.
@@ -55,18 +64,22 @@ pub async fn consistency(
 ) -> Result<axum::Json<ProofView>, Problem> {
     let to = bounded(&catalog, ask.to).await?;
     if ask.from == 0 || ask.from > to {
-        return Err(Problem::bad_request(format!("`from` is a size between 1 and {to}")));
+        return Err(Problem::bad_request(format!(
+            "`from` is a size between 1 and {to}"
+        )));
     }
-    let hashes = catalog.log().prove_consistency(ask.from, to).await.map_err(CatalogError::from)?;
+    let hashes = catalog
+        .log()
+        .prove_consistency(ask.from, to)
+        .await
+        .map_err(CatalogError::from)?;
     proof(&catalog, ask.from, to, &hashes).await
 }
 
 async fn bounded(catalog: &Catalog, wanted: Option<u64>) -> Result<u64, Problem> {
     let size = catalog.log().size().await.map_err(CatalogError::from)?;
     match wanted {
-        Some(wanted) if wanted > size => {
-            Err(CatalogError::BeyondLog { wanted, size }.into())
-        }
+        Some(wanted) if wanted > size => Err(CatalogError::BeyondLog { wanted, size }.into()),
         Some(wanted) => Ok(wanted),
         None => Ok(size),
     }
@@ -78,11 +91,18 @@ async fn proof(
     size: u64,
     hashes: &[Digest],
 ) -> Result<axum::Json<ProofView>, Problem> {
-    let note = catalog.log().checkpoint_at(size).await.map_err(CatalogError::from)?;
+    let note = catalog
+        .log()
+        .checkpoint_at(size)
+        .await
+        .map_err(CatalogError::from)?;
     Ok(axum::Json(ProofView {
         size,
         n,
-        hashes: hashes.iter().map(|hash| STANDARD.encode(hash.as_bytes())).collect(),
+        hashes: hashes
+            .iter()
+            .map(|hash| STANDARD.encode(hash.as_bytes()))
+            .collect(),
         checkpoint: String::from_utf8_lossy(&note).into_owned(),
     }))
 }

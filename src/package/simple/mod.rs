@@ -4,20 +4,20 @@
 //! the reason, and the page lives on. Writing is strict: exactly what clients accept (PEP 503, 592, 629,
 //! 658, 691, 700, 714, 740, 792).
 
-use std::collections::BTreeMap;
-
 use chiron_storage::digest::Digest;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::ProjectName;
 
+mod hashes;
 mod html;
 mod json;
 mod loose;
 mod page;
 mod render;
 
+pub use hashes::Hashes;
 pub use html::parse_html;
 pub use json::parse_json;
 pub use render::{IndexFile, IndexPage, ProjectList};
@@ -61,8 +61,8 @@ pub struct PageFile {
     /// Where the bytes are; absolute, http or https, without fragment. Never shown to clients.
     pub url: Url,
     /// Algorithm (lower case) to digest (lower-case hex). May be empty.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub hashes: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Hashes::is_empty")]
+    pub hashes: Hashes,
     /// PEP 345 `Requires-Python`, relayed unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requires_python: Option<String>,
@@ -86,16 +86,12 @@ pub struct PageFile {
 impl PageFile {
     /// The SHA-256 the index claims.
     pub fn sha256(&self) -> Option<Digest> {
-        self.hashes.get("sha256")?.parse().ok()
+        self.hashes.sha256()
     }
 
     /// Every digest the index claims.
     pub fn claims(&self) -> Vec<HashClaim> {
-        let claim = |(algorithm, value_hex): (&String, &String)| HashClaim {
-            algorithm: algorithm.clone(),
-            value_hex: value_hex.clone(),
-        };
-        self.hashes.iter().map(claim).collect()
+        self.hashes.claims()
     }
 }
 

@@ -1,7 +1,7 @@
 //! From loose entries of either form to a [`ProjectPage`]: every rule about one entry is here, once.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -9,7 +9,7 @@ use url::Url;
 use super::{
     CoreMetadata, HashClaim, MAX_PAGE_FILES, MAX_SKIPPED, PageError, PageFile, ProjectPage, SkippedEntry,
 };
-use super::{Status, Yank};
+use super::{Hashes, Status, Yank};
 use crate::package::{DistributionFilename, FilenameError, ProjectName};
 
 /// Longest URL, in bytes. Common servers refuse request lines over 8 KiB.
@@ -131,7 +131,7 @@ impl<'a> PageBuilder<'a> {
                 "its requires-python is longer than {MAX_REQUIRES_PYTHON_BYTES} bytes"
             ));
         }
-        let mut hashes = BTreeMap::new();
+        let mut hashes = Hashes::default();
         let fragment = url
             .fragment()
             .unwrap_or_default()
@@ -146,7 +146,7 @@ impl<'a> PageBuilder<'a> {
             .filter_map(|(algorithm, value)| HashClaim::new(algorithm, value))
         {
             if hashes.len() < MAX_HASHES {
-                hashes.entry(claim.algorithm).or_insert(claim.value_hex);
+                hashes.insert(claim);
             }
         }
         url.set_fragment(None);

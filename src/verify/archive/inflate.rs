@@ -8,6 +8,7 @@ use std::io;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
+use super::buffers::Buffer;
 use super::window::Window;
 
 /// Largest declared entry that is unpacked in one call, bytes.
@@ -45,10 +46,18 @@ impl From<io::Error> for InflateError {
 }
 
 /// Unpacks entries, reusing its buffers.
-#[derive(Default)]
 pub(super) struct Inflater {
     whole: Option<whole::Decompressor>,
-    output: Vec<u8>,
+    output: Buffer,
+}
+
+impl Default for Inflater {
+    fn default() -> Self {
+        Self {
+            whole: None,
+            output: Buffer::new(),
+        }
+    }
 }
 
 impl Inflater {
@@ -72,16 +81,13 @@ impl Inflater {
     }
 
     fn inflate_whole(&mut self, input: &[u8], size: usize) -> Result<&[u8], InflateError> {
-        if self.output.len() < size {
-            self.output.resize(size, 0);
-        }
         let decompressor = match &mut self.whole {
             Some(decompressor) => decompressor,
             none => {
                 none.insert(whole::Decompressor::new().ok_or(io::Error::from(io::ErrorKind::OutOfMemory))?)
             }
         };
-        let output = &mut self.output[..size];
+        let output = &mut self.output.at_least(size)[..size];
         let (consumed, produced) = decompressor
             .inflate(input, output)
             .map_err(|failure| match failure {
@@ -107,10 +113,7 @@ impl Inflater {
         size: u64,
         sink: &mut impl FnMut(&[u8]),
     ) -> Result<(), InflateError> {
-        if self.output.len() < CHUNK {
-            self.output.resize(CHUNK, 0);
-        }
-        let output = &mut self.output[..CHUNK];
+        let output = &mut self.output.at_least(CHUNK)[..CHUNK];
         let mut stream = Decompress::new(false);
         loop {
             let (read, written) = (stream.total_in(), stream.total_out());

@@ -10,6 +10,7 @@
 //! whole), the central directory and `RECORD` (64 MiB each at most), and the names three times over. Time: each packed
 //! byte is read and unpacked once, `METADATA`, `WHEEL` and `RECORD` twice.
 
+mod buffers;
 mod inflate;
 mod limits;
 mod member;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use super::buffers::Buffer;
+
 /// Bytes read at once when less is asked for: a wheel's many small entries then cost a system call per mebibyte,
 /// and the window stays in the processor's cache.
 const READ_AHEAD: u64 = 1024 * 1024;
@@ -14,7 +16,7 @@ const READ_AHEAD: u64 = 1024 * 1024;
 pub(super) struct Window<'f> {
     file: &'f File,
     total: u64,
-    buffer: Vec<u8>,
+    buffer: Buffer,
     start: u64,
     filled: usize,
 }
@@ -25,7 +27,7 @@ impl<'f> Window<'f> {
         Self {
             file,
             total,
-            buffer: Vec::new(),
+            buffer: Buffer::new(),
             start: 0,
             filled: 0,
         }
@@ -48,7 +50,7 @@ impl<'f> Window<'f> {
                 0
             }
         };
-        Ok(&self.buffer[from..from + length])
+        Ok(&self.buffer.bytes()[from..from + length])
     }
 
     /// As much as is at hand or can be read at once from `offset`: at least one byte, at most `length`.
@@ -63,11 +65,9 @@ impl<'f> Window<'f> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let wanted = usize::try_from(left.min(READ_AHEAD)).unwrap_or(0).max(length);
-        if self.buffer.len() < wanted {
-            self.buffer.resize(wanted, 0);
-        }
         self.filled = 0;
-        self.file.read_exact_at(&mut self.buffer[..wanted], offset)?;
+        let buffer = self.buffer.at_least(wanted);
+        self.file.read_exact_at(&mut buffer[..wanted], offset)?;
         (self.start, self.filled) = (offset, wanted);
         Ok(())
     }

@@ -105,6 +105,10 @@ impl Stage {
             self.hand_over().await?;
         }
         self.received = received;
+        if self.buffer.capacity() == 0 {
+            // Untouched pages cost nothing, growing by doubling does.
+            self.buffer.reserve_exact(BUFFER_BYTES.max(bytes.len()));
+        }
         self.buffer.extend_from_slice(&bytes);
         Ok(())
     }

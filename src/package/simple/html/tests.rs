@@ -51,7 +51,14 @@ fn a_page_is_read() {
         sdist.url.as_str(),
         "https://index.example/simple/foo/foo-1.0.tar.gz"
     );
-    assert_eq!(sdist.hashes.keys().collect::<Vec<_>>(), ["md5"]);
+    assert_eq!(
+        sdist
+            .claims()
+            .iter()
+            .map(|c| c.algorithm.as_str())
+            .collect::<Vec<_>>(),
+        ["md5"]
+    );
     assert_eq!(sdist.core_metadata, CoreMetadata::Available);
     assert_eq!(sdist.yanked.as_ref().unwrap().reason.as_deref(), Some("it's bad"));
 }

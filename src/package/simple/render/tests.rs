@@ -233,7 +233,7 @@ fn expected(files: &[IndexFile], json: bool) -> Vec<PageFile> {
         PageFile {
             filename: file.filename.clone(),
             url: base().join(&file.url).unwrap(),
-            hashes: [(claim.algorithm, claim.value_hex)].into(),
+            hashes: [claim].into_iter().collect(),
             requires_python: file.requires_python.clone(),
             core_metadata: file.core_metadata,
             size: file.size.filter(|_| json),

@@ -1,0 +1,600 @@
+//! Promise: the admin API does what `openapi.json` says, for who holds the token and for nobody else.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use support::daemon::{Daemon, DaemonOptions};
+use support::raw::{self, Answer};
+use support::upstream::{FakeFile, FakeUpstream, Fault, file_path, page_path};
+use support::wheels::{lying_wheel, wheel};
+
+const ADMIN_ROUTES: &str = include_str!("../src/http/admin/mod.rs");
+
+fn put(daemon: &Daemon, file: &FakeFile) -> Value {
+    daemon.put_file(&file.filename, &file.bytes)
+}
+
+fn assert_problem(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{answer}");
+    assert_eq!(
+        answer.header("content-type"),
+        "application/problem+json",
+        "{answer}"
+    );
+    let problem = answer.json();
+    assert_eq!(problem["status"], status, "{answer}");
+    assert!(
+        problem["type"]
+            .as_str()
+            .unwrap()
+            .starts_with("urn:chiron:problem:"),
+        "{answer}"
+    );
+    assert!(
+        ["title", "detail"]
+            .iter()
+            .all(|key| problem[key].as_str().is_some_and(|t| !t.is_empty())),
+        "{answer}"
+    );
+}
+
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn submit(daemon: &Daemon, path: &str, body: &Value) -> String {
+    let accepted = daemon.admin("POST", path, body.to_string().as_bytes());
+    assert_eq!(accepted.status, 202, "{accepted}");
+    let location = accepted.header("location").to_owned();
+    assert_eq!(location, format!("/api/v1/jobs/{}", accepted.json()["id"]));
+    location
+}
+
+fn ended(daemon: &Daemon, job: &str) -> Value {
+    wait_for("the job ends", || {
+        let view = daemon.admin("GET", job, b"").json();
+        view.get("finished_at").is_some().then_some(view)
+    })
+}
+
+/// The events of a server-sent stream: name and document.
+fn stream(daemon: &Daemon, job: &str) -> Vec<(String, Value)> {
+    let answer = daemon.admin("GET", &format!("{job}/events"), b"");
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "text/event-stream"),
+        "{answer}"
+    );
+    let blocks = answer.text();
+    let blocks = blocks.split("\n\n").filter(|block| block.contains("event:"));
+    let field = |block: &str, name: &str| {
+        let lines = block
+            .lines()
+            .filter_map(|line| line.strip_prefix(name))
+            .map(str::trim);
+        lines.collect::<String>()
+    };
+    blocks
+        .map(|b| {
+            (
+                field(b, "event:"),
+                serde_json::from_str(&field(b, "data:")).unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn only_the_token_opens_it() {
+    let daemon = Daemon::start(DaemonOptions::alone());
+    let token = daemon.admin_token();
+    let ask = |authorization: Option<&str>| {
+        let headers: Vec<_> = authorization
+            .map(|value| ("Authorization", value))
+            .into_iter()
+            .collect();
+        raw::request(daemon.addr(), "GET", "/api/v1/status", &headers, b"")
+    };
+    let basic = |user: &str, password: &str| {
+        format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
+    };
+    for bad in [
+        None,
+        Some("Bearer wrong".to_owned()),
+        Some(format!("Bearer {token}x")),
+        Some("Bearer".to_owned()),
+        Some(basic("__token__", "wrong")),
+        Some(basic("root", &token)),
+        Some(token.clone()),
+    ] {
+        let answer = ask(bad.as_deref());
+        assert_problem(&answer, 401);
+        assert!(answer.header("www-authenticate").starts_with("Basic"), "{answer}");
+        assert!(!answer.text().contains(&token));
+    }
+    for good in [
+        format!("Bearer {token}"),
+        format!("bearer {token}"),
+        basic("__token__", &token),
+    ] {
+        assert_eq!(ask(Some(&good)).status, 200, "{good}");
+    }
+    // Writing is closed in the same way, and before the body is looked at.
+    let file = wheel("demo", "1.0", &[]);
+    let path = format!("/api/v1/ingest/{}", file.filename);
+    assert_problem(&raw::request(daemon.addr(), "PUT", &path, &[], &file.bytes), 401);
+    assert_eq!(daemon.admin("GET", "/api/v1/status", b"").json()["log_size"], 0);
+    // The description and the index are open.
+    assert_eq!(
+        (daemon.get("/openapi.json").status, daemon.get("/simple/").status),
+        (200, 200)
+    );
+}
+
+#[tokio::test]
+async fn from_another_machine_even_the_token_opens_nothing() {
+    use axum::extract::ConnectInfo;
+    use axum::middleware::from_fn_with_state;
+    use chiron::http::{AdminToken, admin};
+    use tower::ServiceExt as _;
+    let guard = from_fn_with_state(AdminToken::new("s3cret"), admin::require);
+    let app = axum::Router::new()
+        .route("/", axum::routing::get(|| async { "open" }))
+        .layer(guard);
+    for (from, status) in [
+        ("127.0.0.1", 200),
+        ("127.8.9.1", 200),
+        ("[::1]", 200),
+        ("[::ffff:127.0.0.1]", 200),
+        ("10.0.0.7", 403),
+        ("[2001:db8::1]", 403),
+        ("[::ffff:10.0.0.7]", 403),
+    ] {
+        let from: std::net::SocketAddr = format!("{from}:5000").parse().unwrap();
+        let request = axum::http::Request::get("/")
+            .header("Authorization", "Bearer s3cret")
+            .extension(ConnectInfo(from));
+        let answer = app
+            .clone()
+            .oneshot(request.body(axum::body::Body::empty()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{from}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_followed_from_its_acceptance_to_its_end() {
+    let upstream = FakeUpstream::start().await;
+    let good: Vec<_> = (0..4).map(|n| wheel(&format!("demo{n}"), "1.0", &[])).collect();
+    let bad = lying_wheel("bad", "1.0");
+    for file in good.iter().chain([&bad]) {
+        upstream.add(file.clone());
+        upstream.fault(
+            &file_path(&file.filename),
+            Fault::Delay(Duration::from_millis(300)),
+        );
+    }
+    let daemon = Daemon::start(DaemonOptions::curated(&upstream.index_url()));
+    let projects = ["demo0", "demo1", "demo2", "demo3", "bad", "missing"];
+    let items: Vec<_> = projects.iter().map(|name| json!({ "project": name })).collect();
+    let job = submit(&daemon, "/api/v1/ingest", &json!({ "items": items }));
+    let events = stream(&daemon, &job);
+
+    let of = |name: &str| {
+        events
+            .iter()
+            .filter(|(event, _)| event == name)
+            .map(|(_, data)| data)
+            .collect::<Vec<_>>()
+    };
+    let (files, progress, end) = (of("file"), of("progress"), of("end"));
+    assert_eq!(files.len(), 6, "{events:#?}");
+    assert!(progress.len() >= 2, "{events:#?}");
+    let done: Vec<_> = progress
+        .iter()
+        .map(|p| p["files_done"].as_u64().unwrap())
+        .collect();
+    assert!(done.is_sorted() && done.last() == Some(&5), "{done:?}");
+    assert_eq!((events.last().unwrap().0.as_str(), end.len()), ("end", 1));
+    let view = daemon.admin("GET", &job, b"").json();
+    assert_eq!(*end[0], view, "the end is the job as it is read");
+    assert_eq!(
+        (&view["state"], &view["kind"]),
+        (&json!("done"), &json!("ingest"))
+    );
+    assert_eq!(
+        (&view["progress"]["files_total"], &view["progress"]["files_done"]),
+        (&json!(5), &json!(5))
+    );
+    let sizes: usize = good.iter().chain([&bad]).map(|file| file.bytes.len()).sum();
+    assert_eq!(
+        (&view["progress"]["bytes_done"], &view["progress"]["bytes_total"]),
+        (&json!(sizes), &json!(sizes))
+    );
+    let outcome = |project: &str| {
+        let rows = view["files"].as_array().unwrap();
+        rows.iter().find(|row| row["project"] == project).unwrap()["outcome"].clone()
+    };
+    assert_eq!(
+        (outcome("demo3"), outcome("bad"), outcome("missing")),
+        ("admitted".into(), "refused".into(), "not-found".into())
+    );
+    // Who comes later hears the same files and the end.
+    let late = stream(&daemon, &job);
+    assert_eq!((late.len(), late.last().unwrap().0.as_str()), (7, "end"));
+    let again = submit(&daemon, "/api/v1/ingest", &json!({ "items": items }));
+    let again = ended(&daemon, &again);
+    assert!(
+        again["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["outcome"] == "present"),
+        "{again:#}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_can_be_cancelled() {
+    let upstream = FakeUpstream::start().await;
+    for n in 0..40 {
+        let file = wheel(&format!("demo{n}"), "1.0", &[]);
+        upstream.fault(
+            &file_path(&file.filename),
+            Fault::Delay(Duration::from_millis(200)),
+        );
+        upstream.add(file);
+    }
+    let daemon = Daemon::start(DaemonOptions::curated(&upstream.index_url()));
+    let items: Vec<_> = (0..40)
+        .map(|n| json!({ "project": format!("demo{n}") }))
+        .collect();
+    let job = submit(&daemon, "/api/v1/ingest", &json!({ "items": items }));
+    wait_for("one file is done", || {
+        (daemon.admin("GET", &job, b"").json()["progress"]["files_done"].as_u64()? > 0).then_some(())
+    });
+    assert_eq!(daemon.admin("DELETE", &job, b"").status, 202);
+    let view = ended(&daemon, &job);
+    assert_eq!(view["state"], "cancelled", "{view:#}");
+    let done = view["files"].as_array().unwrap().len();
+    assert!(done < 40, "{done} files were done although the job was cancelled");
+    let status = daemon.admin("GET", "/api/v1/status", b"").json();
+    assert_eq!(
+        (&status["admitted"], &status["jobs_running"]),
+        (&json!(done), &json!(0)),
+        "what was done is kept"
+    );
+    assert_problem(&daemon.admin("DELETE", &job, b""), 409);
+    assert_problem(&daemon.admin("DELETE", "/api/v1/jobs/999", b""), 404);
+    assert_problem(&daemon.admin("GET", "/api/v1/jobs/999/events", b""), 404);
+}
+
+/// All items of a list, read in pages of `limit`.
+fn paged(daemon: &Daemon, list: &str, limit: usize) -> Vec<Value> {
+    let (mut items, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = daemon
+            .admin("GET", &format!("{list}?limit={limit}{after}"), b"")
+            .json();
+        let got = page["items"].as_array().unwrap();
+        assert!(got.len() <= limit, "{page:#}");
+        items.extend(got.iter().cloned());
+        match page.get("next") {
+            Some(next) => after = format!("&after={}", next.as_str().unwrap()),
+            None => return items,
+        }
+    }
+}
+
+#[test]
+fn every_list_is_paged() {
+    let daemon = Daemon::start(DaemonOptions::alone());
+    for n in 0..5 {
+        put(&daemon, &wheel(&format!("demo{n}"), "1.0", &[]));
+        let job = submit(&daemon, "/api/v1/gc", &json!({ "dry_run": true }));
+        ended(&daemon, &job);
+    }
+    for (list, key) in [("projects", "name"), ("events", "n"), ("jobs", "id")] {
+        let list = format!("/api/v1/{list}");
+        let whole = paged(&daemon, &list, 1000);
+        assert_eq!(whole.len(), 5, "{list}");
+        let keys: BTreeSet<String> = whole.iter().map(|item| item[key].to_string()).collect();
+        assert_eq!(keys.len(), 5, "{list}: no item twice");
+        for limit in [1, 2, 5] {
+            assert_eq!(paged(&daemon, &list, limit), whole, "{list} in pages of {limit}");
+        }
+        for bad in ["limit=x", "limit=-1", "unknown=1"] {
+            assert_problem(&daemon.admin("GET", &format!("{list}?{bad}"), b""), 400);
+        }
+    }
+    for numbered in ["events", "jobs"] {
+        assert_problem(
+            &daemon.admin("GET", &format!("/api/v1/{numbered}?after=x"), b""),
+            400,
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_changes_nothing() {
+    let upstream = FakeUpstream::start().await;
+    let (here, there) = (wheel("demo", "1.0", &[]), wheel("demo", "2.0", &[]));
+    upstream.add(there.clone());
+    let daemon = Daemon::start(DaemonOptions::curated(&upstream.index_url()));
+    put(&daemon, &here);
+    let before = daemon.admin("GET", "/api/v1/events", b"").body;
+
+    let job = submit(
+        &daemon,
+        "/api/v1/ingest",
+        &json!({ "items": [{ "project": "demo" }], "dry_run": true }),
+    );
+    let view = ended(&daemon, &job);
+    assert_eq!(view["files"][0]["outcome"], "would-fetch", "{view:#}");
+    assert_eq!(view["files"][0]["size"], there.bytes.len(), "{view:#}");
+    assert_eq!(
+        (
+            upstream.count(&page_path("demo")),
+            upstream.count(&file_path(&there.filename))
+        ),
+        (1, 0)
+    );
+    for (file, outcome) in [
+        (&there, "would-fetch"),
+        (&lying_wheel("liar", "1.0"), "refused"),
+        (&here, "present"),
+    ] {
+        let path = format!("/api/v1/ingest/{}?dry_run=true", file.filename);
+        let answer = daemon.admin("PUT", &path, &file.bytes);
+        assert_eq!(
+            (answer.status, &answer.json()["outcome"]),
+            (200, &json!(outcome)),
+            "{answer}"
+        );
+    }
+    for change in ["yank", "revoke"] {
+        let path = format!("/api/v1/files/{}/{change}", here.sha256);
+        let view = daemon
+            .admin("POST", &path, br#"{"reason":"would I?","dry_run":true}"#)
+            .json();
+        assert_eq!(
+            (&view["state"], view.get("event")),
+            (&json!("admitted"), None),
+            "{view:#}"
+        );
+    }
+    for work in ["gc", "scrub"] {
+        let job = submit(
+            &daemon,
+            &format!("/api/v1/{work}"),
+            &json!({ "dry_run": true, "repair": true }),
+        );
+        assert_eq!(ended(&daemon, &job)["state"], "done");
+    }
+    assert_eq!(daemon.admin("GET", "/api/v1/events", b"").body, before);
+    let page = daemon.page("demo");
+    assert_eq!(
+        (page["versions"].clone(), page["files"][0].get("yanked")),
+        (json!(["1.0"]), None)
+    );
+}
+
+#[test]
+fn a_file_is_handed_in_by_put() {
+    let daemon = Daemon::start(DaemonOptions::alone());
+    let file = wheel("demo", "1.0", &[]);
+    let path = |query: &str| format!("/api/v1/ingest/{}{query}", file.filename);
+    let wrong = daemon
+        .admin("PUT", &path(&format!("?sha256={}", "1".repeat(64))), &file.bytes)
+        .json();
+    assert_eq!(wrong["outcome"], "refused", "{wrong:#}");
+    assert!(wrong["reasons"].to_string().contains("sha256"), "{wrong:#}");
+    assert_eq!(daemon.get("/simple/demo/").status, 404);
+    let right = daemon
+        .admin("PUT", &path(&format!("?sha256={}", file.sha256)), &file.bytes)
+        .json();
+    assert_eq!(
+        (&right["outcome"], &right["sha256"]),
+        (&json!("admitted"), &json!(file.sha256)),
+        "{right:#}"
+    );
+    assert_eq!(put(&daemon, &file)["outcome"], "present");
+    let view = daemon
+        .admin("GET", &format!("/api/v1/files/{}", file.sha256), b"")
+        .json();
+    assert_eq!(
+        (&view["state"], &view["origin"]),
+        (&json!("admitted"), &json!("file"))
+    );
+    // Another content under the name is refused; the first stays.
+    let other = FakeFile::wheel("demo", "1.0", 100);
+    let taken = daemon.put_file(&file.filename, &other.bytes);
+    assert_eq!(taken["outcome"], "refused", "{taken:#}");
+    assert_eq!(daemon.page("demo")["files"][0]["hashes"]["sha256"], *file.sha256);
+    for (name, query) in [
+        ("demo-1.0.whl", ""),
+        ("demo.txt", ""),
+        ("a%2F..%2Fb-1.0.tar.gz", ""),
+        ("demo-2.0.tar.gz", "?sha256=12"),
+    ] {
+        assert_problem(
+            &daemon.admin("PUT", &format!("/api/v1/ingest/{name}{query}"), b"x"),
+            400,
+        );
+    }
+}
+
+#[test]
+fn errors_are_problem_documents() {
+    let daemon = Daemon::start(DaemonOptions::alone());
+    let file = wheel("demo", "1.0", &[]);
+    put(&daemon, &file);
+    let (zeros, sha) = ("0".repeat(64), file.sha256.clone());
+    let long = json!({ "reason": "x".repeat(1001) }).to_string();
+    let reason = br#"{"reason":"x"}"#;
+    for (method, path, body, status) in [
+        ("GET", "/api/v1/nothing".to_owned(), &b""[..], 404),
+        ("DELETE", "/api/v1/status".to_owned(), b"", 405),
+        ("GET", "/api/v1/jobs/x".to_owned(), b"", 404),
+        ("GET", "/api/v1/projects/unknown".to_owned(), b"", 404),
+        ("GET", "/api/v1/projects/-".to_owned(), b"", 404),
+        ("GET", format!("/api/v1/files/{zeros}"), b"", 404),
+        ("GET", "/api/v1/files/xyz/verdict".to_owned(), b"", 404),
+        ("GET", format!("/api/v1/evidence/{zeros}"), b"", 404),
+        ("POST", format!("/api/v1/files/{sha}/burn"), reason, 404),
+        ("POST", format!("/api/v1/files/{zeros}/yank"), reason, 404),
+        (
+            "POST",
+            format!("/api/v1/files/{sha}/restore"),
+            br#"{"reason":" "}"#,
+            400,
+        ),
+        ("POST", format!("/api/v1/files/{sha}/yank"), long.as_bytes(), 400),
+        ("POST", format!("/api/v1/files/{sha}/yank"), b"not json", 400),
+        (
+            "POST",
+            format!("/api/v1/files/{sha}/yank"),
+            br#"{"reason":"x","force":true}"#,
+            422,
+        ),
+        ("POST", "/api/v1/ingest".to_owned(), br#"{"items":[]}"#, 400),
+        (
+            "POST",
+            "/api/v1/ingest".to_owned(),
+            br#"{"items":[{"project":"a"}],"surprise":1}"#,
+            422,
+        ),
+    ] {
+        let answer = daemon.admin(method, &path, body);
+        assert_problem(&answer, status);
+    }
+    let revoked = daemon.admin("POST", &format!("/api/v1/files/{sha}/revoke"), reason);
+    assert_eq!(revoked.json()["state"], "revoked");
+    assert_problem(
+        &daemon.admin("POST", &format!("/api/v1/files/{sha}/yank"), reason),
+        409,
+    );
+}
+
+/// `(method, path)` of the routes, read from the source that declares them.
+fn declared_routes() -> BTreeSet<(String, String)> {
+    let mut routes = BTreeSet::new();
+    for line in ADMIN_ROUTES
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix(".route(\""))
+    {
+        let (path, handlers) = line.split_once('"').unwrap();
+        for method in ["get", "post", "put", "delete", "patch"] {
+            if handlers.contains(&format!(" {method}(")) || handlers.contains(&format!(".{method}(")) {
+                routes.insert((method.to_owned(), format!("/api/v1{path}")));
+            }
+        }
+    }
+    routes
+}
+
+fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get("$ref").and_then(Value::as_str));
+            map.values().for_each(|inner| references(inner, found));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| references(inner, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_description_has_every_route_and_every_reference_resolves() {
+    let daemon = Daemon::start(DaemonOptions::alone());
+    let document = daemon.get("/openapi.json").json();
+    assert!(
+        document["openapi"].as_str().unwrap().starts_with("3.1."),
+        "{}",
+        document["openapi"]
+    );
+    let mut described = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            described.insert((method.clone(), path.clone()));
+            assert!(
+                operation["responses"].as_object().is_some_and(|r| !r.is_empty()),
+                "{method} {path}"
+            );
+            let named = operation["parameters"]
+                .as_array()
+                .map_or(0, |list| list.iter().filter(|p| p["in"] == "path").count());
+            assert_eq!(
+                named,
+                path.matches('{').count(),
+                "{method} {path}: each part of the path is described"
+            );
+        }
+    }
+    let declared = declared_routes();
+    assert!(declared.len() >= 18, "{declared:?}");
+    assert_eq!(described, declared);
+    let mut all = Vec::new();
+    references(&document, &mut all);
+    assert!(all.len() > 20, "{all:?}");
+    for reference in all {
+        let pointer = reference
+            .strip_prefix('#')
+            .expect("references lead into the document");
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+    assert!(
+        document["components"]["securitySchemes"]["admin"].is_object() && !document["security"].is_null()
+    );
+}
+
+#[test]
+fn every_described_question_is_answered() {
+    let daemon = Daemon::start(DaemonOptions::alone());
+    let file = wheel("demo", "1.0", &[]);
+    put(&daemon, &file);
+    ended(&daemon, &submit(&daemon, "/api/v1/scrub", &json!({})));
+    let verdict = daemon
+        .admin("GET", &format!("/api/v1/files/{}/verdict", file.sha256), b"")
+        .json();
+    let evidence = verdict["checks"][0]["evidence"].as_str().unwrap().to_owned();
+    let document = daemon.get("/openapi.json").json();
+    let mut asked = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let Some(operation) = methods.get("get") else {
+            continue;
+        };
+        let mut path = path.clone();
+        for (name, value) in [
+            ("sha256", &*file.sha256),
+            ("digest", &evidence),
+            ("id", "1"),
+            ("name", "demo"),
+        ] {
+            path = path.replace(&format!("{{{name}}}"), value);
+        }
+        let needed = operation["parameters"].as_array().into_iter().flatten();
+        let needed = needed.filter(|p| p["in"] == "query" && p["required"] == true);
+        let query: Vec<_> = needed
+            .map(|p| format!("{}={}", p["name"].as_str().unwrap(), u8::from(p["name"] != "n")))
+            .collect();
+        let answer = daemon.admin("GET", &format!("{path}?{}", query.join("&")), b"");
+        assert_eq!(answer.status, 200, "{path}?{query:?}: {answer}");
+        asked += 1;
+    }
+    assert!(asked >= 11, "only {asked} questions are described");
+}
