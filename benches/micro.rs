@@ -103,6 +103,7 @@ fn wheels(folder: &tempfile::TempDir) -> Vec<PathBuf> {
         .map(|part| {
             #[allow(
                 clippy::cast_possible_truncation,
+                clippy::cast_precision_loss,
                 clippy::cast_sign_loss,
                 reason = "within the list"
             )]
@@ -165,13 +166,13 @@ fn pages(criterion: &mut Criterion) {
         let (whole, json) = (page(), page().render_json());
         group.throughput(Throughput::Elements(files as u64));
         group.bench_function(BenchmarkId::new("assemble", files), |bench| {
-            bench.iter(|| black_box(page()))
+            bench.iter(|| black_box(page()));
         });
         group.bench_function(BenchmarkId::new("render-json", files), |bench| {
-            bench.iter(|| black_box(whole.render_json()))
+            bench.iter(|| black_box(whole.render_json()));
         });
         group.bench_function(BenchmarkId::new("render-html", files), |bench| {
-            bench.iter(|| black_box(whole.render_html()))
+            bench.iter(|| black_box(whole.render_html()));
         });
         group.bench_function(BenchmarkId::new("parse-json", files), |bench| {
             bench.iter(|| {

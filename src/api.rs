@@ -1,5 +1,4 @@
 //! The documents of the admin API, as the handlers write them and the command line reads them.
-#![allow(missing_docs)] // a field says in its doc what its name does not
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -39,15 +38,20 @@ pub struct IngestItem {
 /// What happened, or would happen, to one file.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct FileResult {
+    /// As published, or as handed in; the item of the request when it led to no file.
     pub filename: String,
+    /// Normalised name (PEP 503).
     pub project: String,
+    /// PEP 440 version that the filename states; absent when no file was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// 64 lower-case hexadecimal digits; absent when no content is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Bytes; absent when upstream does not say and nothing was fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// What became of it; `reasons` says why.
     pub outcome: FileOutcome,
     /// Why, in words a person can act on; empty when admitted.
     #[serde(default)]
@@ -81,15 +85,20 @@ pub enum FileOutcome {
 /// A piece of long work.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct JobView {
+    /// Counts up from 1 and is never used again.
     pub id: u64,
     /// `ingest`, `scrub` or `gc`.
     pub kind: String,
+    /// Final once `finished_at` is there.
     pub state: JobState,
+    /// When it was accepted.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// When it ended, well or not; absent while it waits or runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub finished_at: Option<Timestamp>,
+    /// Goes back to zero when a restart begins the job again.
     pub progress: Progress,
     /// A row per file, in the order in which they were done.
     #[serde(default)]
@@ -107,20 +116,28 @@ pub struct JobView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobState {
+    /// Accepted; waits for a free place.
     Queued,
+    /// At work.
     Running,
+    /// Went through; single files may still have been refused or have failed.
     Done,
+    /// Broke off as a whole; `error` says why.
     Failed,
+    /// Ended on request; what was done until then stays.
     Cancelled,
 }
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
+    /// Files (for `scrub` and `gc`: blobs) that are finished, whatever their outcome.
     pub files_done: u64,
+    /// Files known so far; grows while an ingest is still looking up what to fetch.
     pub files_total: u64,
     /// Bytes fetched or read so far.
     pub bytes_done: u64,
+    /// Bytes known so far; 0 when the job cannot tell beforehand.
     pub bytes_total: u64,
 }
 
@@ -130,6 +147,7 @@ pub struct Progress {
 pub struct UpkeepRequest {
     /// Scrub: fetch what is damaged from upstream again.
     pub repair: bool,
+    /// Report what is damaged or left over, and change nothing.
     pub dry_run: bool,
 }
 
@@ -139,6 +157,7 @@ pub struct UpkeepRequest {
 pub struct DecisionRequest {
     /// Kept in the log for ever and shown to users; 1 to 1,000 characters.
     pub reason: String,
+    /// Say what the state would be, and write nothing.
     #[serde(default)]
     pub dry_run: bool,
 }
@@ -146,7 +165,9 @@ pub struct DecisionRequest {
 /// The answer to a decision.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct DecisionView {
+    /// The file that the digest in the address names.
     pub filename: String,
+    /// 64 lower-case hexadecimal digits.
     pub sha256: String,
     /// State of the file after the decision.
     pub state: String,
@@ -158,6 +179,7 @@ pub struct DecisionView {
 /// One project in a list.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ProjectSummary {
+    /// Normalised (PEP 503).
     pub name: String,
     /// Event that last touched it.
     pub changed: u64,
@@ -166,7 +188,9 @@ pub struct ProjectSummary {
 /// A page of a list; `next` goes into `?after=`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {
+    /// At most as many as `limit` asked for.
     pub items: Vec<T>,
+    /// Absent when nothing follows; after a full page that happens to be the last, an empty one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -174,37 +198,49 @@ pub struct Page<T> {
 /// `GET /api/v1/projects/{name}`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ProjectView {
+    /// Normalised (PEP 503).
     pub name: String,
+    /// PEP 792: `active`, `archived`, `quarantined` or `deprecated`.
     pub status: String,
+    /// What was said when the status was set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_reason: Option<String>,
     /// Only this site may supply it; upstream is never asked.
     pub owned: bool,
+    /// Every file ever judged, in its present state, in the order of their names.
     pub files: Vec<FileView>,
 }
 
 /// `GET /api/v1/files/{sha256}`: what is known of one file.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct FileView {
+    /// As published; one name is only ever admitted with one content.
     pub filename: String,
+    /// Normalised name (PEP 503).
     pub project: String,
+    /// PEP 440 version that the filename states.
     pub version: String,
+    /// 64 lower-case hexadecimal digits.
     pub sha256: String,
+    /// Bytes.
     pub size: u64,
     /// `admitted`, `quarantined`, `refused` or `revoked`.
     pub state: String,
     /// Why the state is not `admitted`.
     #[serde(default)]
     pub reasons: Vec<String>,
+    /// `Requires-Python` specifiers, from the index or else from the wheel; installers pass over what does not match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requires_python: Option<String>,
     /// Upstream's, unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload_time: Option<String>,
+    /// When the present state began.
     #[schema(value_type = String, format = DateTime)]
     pub decided_at: Timestamp,
     /// `upstream:NAME` or `file`.
     pub origin: String,
+    /// PEP 592, by upstream or by an operator: the reason, maybe empty. Absent: not yanked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yanked: Option<String>,
     /// Core metadata's SHA-256.
@@ -219,12 +255,15 @@ pub struct FileView {
 /// `GET /explain/{filename}` as JSON: why a file is or is not served, and what would change that.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
+    /// The file asked about, by its name also when the address has its digest.
     pub filename: String,
+    /// Whether a download would succeed now.
     pub served: bool,
     /// One sentence.
     pub because: String,
     /// What an operator or user can do.
     pub what_would_change_it: Vec<String>,
+    /// Absent while the file has not been judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<FileView>,
     /// The verdict document (`chiron.verdict/v1`).
@@ -236,6 +275,7 @@ pub struct Explanation {
 /// One event of the log.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct EventView {
+    /// Its number in the log, from 0.
     pub n: u64,
     /// The entry as it is hashed in the log.
     #[schema(value_type = Object)]
@@ -245,36 +285,50 @@ pub struct EventView {
 /// `GET /api/v1/status`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct StatusView {
+    /// Of the daemon.
     pub version: String,
+    /// What `/readyz` answers: reading works and writes are durable.
     pub ready: bool,
     /// Why not ready, or what is degraded.
     pub problems: Vec<String>,
+    /// Entries in the log.
     pub log_size: u64,
     /// RFC 6962 root hash, base64.
     pub log_root: String,
+    /// Verifier key of the checkpoints, `origin+hash+base64` (C2SP signed-note).
     pub log_key: String,
     /// Projects with at least one file ever admitted.
     pub projects: u64,
-    /// Files in each state.
+    /// Files that are served.
     pub admitted: u64,
+    /// Kept, not served.
     pub quarantined: u64,
+    /// Not kept, remembered with their reasons.
     pub refused: u64,
+    /// Taken out of service by a person.
     pub revoked: u64,
+    /// `strict`, `standard` or `audit`.
     pub policy_profile: String,
+    /// SHA-256 over the rules in force; verdicts made under other rules name another.
     pub policy_digest: String,
+    /// In the order in which they are asked.
     pub upstreams: Vec<UpstreamStatus>,
+    /// On the disk of the data folder; 0 when it cannot be told (`problems` says so).
     pub free_bytes: u64,
+    /// Jobs that run or wait.
     pub jobs_running: u64,
 }
 
 /// One upstream in the status.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct UpstreamStatus {
+    /// As configured.
     pub name: String,
     /// `on-demand` or `curated`.
     pub mode: String,
     /// `unknown`, `up` or `down`.
     pub state: String,
+    /// The newest failure since the start, also when upstream is up again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
@@ -282,6 +336,7 @@ pub struct UpstreamStatus {
 /// `GET /api/v1/log/inclusion?n=&size=` and `…/consistency?from=&to=`.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ProofView {
+    /// Entries of the tree that the proof leads to.
     pub size: u64,
     /// Entry proved, or the older size.
     pub n: u64,

@@ -44,6 +44,10 @@ pub struct Candidate {
 
 impl Candidate {
     /// Whether it is a wheel.
+    #[expect(
+        clippy::case_sensitive_file_extension_comparisons,
+        reason = "a filename with `.WHL` does not parse"
+    )]
     pub fn is_wheel(&self) -> bool {
         self.file.filename.ends_with(".whl")
     }
@@ -62,7 +66,9 @@ pub struct Candidates {
     by_sha256: HashMap<Digest, Vec<usize>>,
     /// Entries left out, with the reason, for `explain`.
     skipped: Vec<(String, String)>,
+    /// PEP 792, upstream's word.
     pub status: Status,
+    /// What upstream says of its status.
     pub status_reason: Option<String>,
 }
 
@@ -198,11 +204,11 @@ pub fn assemble(
     }
     let (mut status, mut reason) =
         known.map_or((Status::default(), None), |k| (k.status, k.status_reason.clone()));
-    if status == Status::default() {
-        if let Some(c) = candidates {
-            status = c.status;
-            reason.clone_from(&c.status_reason);
-        }
+    if status == Status::default()
+        && let Some(c) = candidates
+    {
+        status = c.status;
+        reason.clone_from(&c.status_reason);
     }
     Some(IndexPage::new(name.clone(), files, status, reason))
 }

@@ -8,6 +8,7 @@ use chiron_storage::{BlobError, BlobStore, Digest, Measured, StagedBlob};
 use jiff::Timestamp;
 use tokio::sync::{RwLock, Semaphore};
 
+use crate::blocking::{self, Lost};
 use crate::catalog::{Catalog, CatalogError, FileRef, FileRow, Judgment, Origin};
 use crate::package::simple::CoreMetadata;
 use crate::package::{DistributionFilename, HashClaim, PageFile, Yank};
@@ -19,14 +20,19 @@ use crate::verify::{ArchiveLimits, CheckName, Evidence, Published, examine};
 /// What its publisher, or the index, says of a file before anyone has looked at it.
 #[derive(Debug, Clone)]
 pub struct Claims {
+    /// All are compared before anything parses the file; one that differs refuses it.
     pub hashes: Vec<HashClaim>,
     /// Bytes.
     pub size: Option<u64>,
     /// Digest of the core metadata as published beside the file.
     pub core_metadata: Option<Digest>,
+    /// Relayed, not judged; the wheel's own stands in where the index says nothing.
     pub requires_python: Option<String>,
+    /// RFC 3339, relayed unchanged.
     pub upload_time: Option<String>,
+    /// PEP 592, at the time of the fetch.
     pub yanked: Option<Yank>,
+    /// Decides whether a missing digest is forgiven: only the operator's own hand vouches for a file.
     pub origin: Origin,
 }
 
@@ -64,23 +70,33 @@ impl Claims {
 /// Why there is no judgment. Nothing was admitted and no bytes were kept.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
+    /// The bytes did not come, or are not what was announced.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The bytes could not be staged or sealed: no space, too large, or the disk refused.
     #[error(transparent)]
     Blob(#[from] BlobError),
+    /// The verdict could not be written down; a blob sealed for it is swept by `gc`.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// A check panicked or its thread was lost: a defect of ours, never an admission.
     #[error("the checks on {filename} broke off; nothing was admitted")]
-    Checks { filename: String },
+    Checks {
+        /// The file under judgment.
+        filename: String,
+    },
 }
 
 /// The gate: every file passes it once. Cheap to clone.
 #[derive(Clone)]
 pub struct Gate {
+    /// Where bytes are staged, and sealed once they are not refused.
     pub blobs: BlobStore,
+    /// Where the verdict becomes an event.
     pub catalog: Catalog,
+    /// The rules in force; fixed while the process runs.
     pub policy: Arc<Policy>,
+    /// Bounds on what an archive may make the checks do.
     pub limits: ArchiveLimits,
     /// Largest file taken in, bytes. Threat: filling the disk.
     pub max_file: u64,
@@ -88,6 +104,7 @@ pub struct Gate {
     pub checks: Arc<Semaphore>,
     /// Held for reading from seal to commit, for writing by `gc`, which must not sweep what is about to be named.
     pub sealing: Arc<RwLock<()>>,
+    /// Counts and times each stage.
     pub metrics: Metrics,
 }
 
@@ -113,7 +130,7 @@ impl Gate {
         claims: &Claims,
     ) -> Result<FileRow, IngestError> {
         let (evidence, core_metadata) = self.verify(&staged, name, claims).await?;
-        let measured = staged.measured().clone();
+        let measured = *staged.measured();
         let mut staged = Some(staged);
         loop {
             let verdict = self.decide(&measured, name, claims, &evidence).await?;
@@ -122,11 +139,11 @@ impl Gate {
                 reasons = verdict.reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "), "judged",
             );
             let _sealing = self.sealing.read().await;
-            if verdict.decision != Decision::Refuse {
-                if let Some(staged) = staged.take() {
-                    let _timer = self.metrics.seal_timer();
-                    self.blobs.seal(staged).await?;
-                }
+            if verdict.decision != Decision::Refuse
+                && let Some(staged) = staged.take()
+            {
+                let _timer = self.metrics.seal_timer();
+                self.blobs.seal(staged).await?;
             }
             let judgment = judgment(name, claims, &measured, verdict, &evidence, core_metadata.clone());
             let timer = self.metrics.commit_timer();
@@ -175,7 +192,7 @@ impl Gate {
         let lost = || IngestError::Checks {
             filename: name.raw().to_owned(),
         };
-        let measured = staged.measured().clone();
+        let measured = *staged.measured();
         let mut published = Published {
             hashes: claims.hashes.clone(),
             size: claims.size,
@@ -189,9 +206,7 @@ impl Gate {
         let (name, limits, metrics) = (name.clone(), self.limits.clone(), self.metrics.clone());
         let _queued = self.metrics.enqueue(Queue::Gate);
         let _permit = self.checks.acquire().await.map_err(|_| lost())?;
-        let span = tracing::Span::current();
-        tokio::task::spawn_blocking(move || {
-            let _entered = span.entered();
+        blocking::run(move || {
             let timer = |check: CheckName| metrics.check_timer(check.as_str());
             let found = examine(
                 &file,
@@ -213,7 +228,7 @@ impl Gate {
             (evidence, found.core_metadata.map(Bytes::from))
         })
         .await
-        .map_err(|_| lost())
+        .map_err(|Lost| lost())
     }
 
     async fn decide(

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod app;
+mod blocking;
 pub mod catalog;
 pub mod cli;
 pub mod config;

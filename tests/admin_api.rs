@@ -1,20 +1,18 @@
-//! Promise: the admin API does what `openapi.json` says, for who holds the token and for nobody else.
+//! Promise: the admin API does what an operator asks, for who holds the token and for nobody else.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use support::daemon::{Daemon, DaemonOptions};
+use support::jobs::{ended, submit};
 use support::raw::{self, Answer};
-use support::upstream::{FakeFile, FakeUpstream, Fault, file_path, page_path};
+use support::upstream::{FakeFile, FakeUpstream, file_path, page_path};
 use support::wheels::{lying_wheel, wheel};
-
-const ADMIN_ROUTES: &str = include_str!("../src/http/admin/mod.rs");
 
 fn put(daemon: &Daemon, file: &FakeFile) -> Value {
     daemon.put_file(&file.filename, &file.bytes)
@@ -42,59 +40,6 @@ fn assert_problem(answer: &Answer, status: u16) {
             .all(|key| problem[key].as_str().is_some_and(|t| !t.is_empty())),
         "{answer}"
     );
-}
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn submit(daemon: &Daemon, path: &str, body: &Value) -> String {
-    let accepted = daemon.admin("POST", path, body.to_string().as_bytes());
-    assert_eq!(accepted.status, 202, "{accepted}");
-    let location = accepted.header("location").to_owned();
-    assert_eq!(location, format!("/api/v1/jobs/{}", accepted.json()["id"]));
-    location
-}
-
-fn ended(daemon: &Daemon, job: &str) -> Value {
-    wait_for("the job ends", || {
-        let view = daemon.admin("GET", job, b"").json();
-        view.get("finished_at").is_some().then_some(view)
-    })
-}
-
-/// The events of a server-sent stream: name and document.
-fn stream(daemon: &Daemon, job: &str) -> Vec<(String, Value)> {
-    let answer = daemon.admin("GET", &format!("{job}/events"), b"");
-    assert_eq!(
-        (answer.status, answer.header("content-type")),
-        (200, "text/event-stream"),
-        "{answer}"
-    );
-    let blocks = answer.text();
-    let blocks = blocks.split("\n\n").filter(|block| block.contains("event:"));
-    let field = |block: &str, name: &str| {
-        let lines = block
-            .lines()
-            .filter_map(|line| line.strip_prefix(name))
-            .map(str::trim);
-        lines.collect::<String>()
-    };
-    blocks
-        .map(|b| {
-            (
-                field(b, "event:"),
-                serde_json::from_str(&field(b, "data:")).unwrap(),
-            )
-        })
-        .collect()
 }
 
 #[test]
@@ -174,113 +119,6 @@ async fn from_another_machine_even_the_token_opens_nothing() {
             .unwrap();
         assert_eq!(answer.status().as_u16(), status, "{from}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_followed_from_its_acceptance_to_its_end() {
-    let upstream = FakeUpstream::start().await;
-    let good: Vec<_> = (0..4).map(|n| wheel(&format!("demo{n}"), "1.0", &[])).collect();
-    let bad = lying_wheel("bad", "1.0");
-    for file in good.iter().chain([&bad]) {
-        upstream.add(file.clone());
-        upstream.fault(
-            &file_path(&file.filename),
-            Fault::Delay(Duration::from_millis(300)),
-        );
-    }
-    let daemon = Daemon::start(DaemonOptions::curated(&upstream.index_url()));
-    let projects = ["demo0", "demo1", "demo2", "demo3", "bad", "missing"];
-    let items: Vec<_> = projects.iter().map(|name| json!({ "project": name })).collect();
-    let job = submit(&daemon, "/api/v1/ingest", &json!({ "items": items }));
-    let events = stream(&daemon, &job);
-
-    let of = |name: &str| {
-        events
-            .iter()
-            .filter(|(event, _)| event == name)
-            .map(|(_, data)| data)
-            .collect::<Vec<_>>()
-    };
-    let (files, progress, end) = (of("file"), of("progress"), of("end"));
-    assert_eq!(files.len(), 6, "{events:#?}");
-    assert!(progress.len() >= 2, "{events:#?}");
-    let done: Vec<_> = progress
-        .iter()
-        .map(|p| p["files_done"].as_u64().unwrap())
-        .collect();
-    assert!(done.is_sorted() && done.last() == Some(&5), "{done:?}");
-    assert_eq!((events.last().unwrap().0.as_str(), end.len()), ("end", 1));
-    let view = daemon.admin("GET", &job, b"").json();
-    assert_eq!(*end[0], view, "the end is the job as it is read");
-    assert_eq!(
-        (&view["state"], &view["kind"]),
-        (&json!("done"), &json!("ingest"))
-    );
-    assert_eq!(
-        (&view["progress"]["files_total"], &view["progress"]["files_done"]),
-        (&json!(5), &json!(5))
-    );
-    let sizes: usize = good.iter().chain([&bad]).map(|file| file.bytes.len()).sum();
-    assert_eq!(
-        (&view["progress"]["bytes_done"], &view["progress"]["bytes_total"]),
-        (&json!(sizes), &json!(sizes))
-    );
-    let outcome = |project: &str| {
-        let rows = view["files"].as_array().unwrap();
-        rows.iter().find(|row| row["project"] == project).unwrap()["outcome"].clone()
-    };
-    assert_eq!(
-        (outcome("demo3"), outcome("bad"), outcome("missing")),
-        ("admitted".into(), "refused".into(), "not-found".into())
-    );
-    // Who comes later hears the same files and the end.
-    let late = stream(&daemon, &job);
-    assert_eq!((late.len(), late.last().unwrap().0.as_str()), (7, "end"));
-    let again = submit(&daemon, "/api/v1/ingest", &json!({ "items": items }));
-    let again = ended(&daemon, &again);
-    assert!(
-        again["files"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|row| row["outcome"] == "present"),
-        "{again:#}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_can_be_cancelled() {
-    let upstream = FakeUpstream::start().await;
-    for n in 0..40 {
-        let file = wheel(&format!("demo{n}"), "1.0", &[]);
-        upstream.fault(
-            &file_path(&file.filename),
-            Fault::Delay(Duration::from_millis(200)),
-        );
-        upstream.add(file);
-    }
-    let daemon = Daemon::start(DaemonOptions::curated(&upstream.index_url()));
-    let items: Vec<_> = (0..40)
-        .map(|n| json!({ "project": format!("demo{n}") }))
-        .collect();
-    let job = submit(&daemon, "/api/v1/ingest", &json!({ "items": items }));
-    wait_for("one file is done", || {
-        (daemon.admin("GET", &job, b"").json()["progress"]["files_done"].as_u64()? > 0).then_some(())
-    });
-    assert_eq!(daemon.admin("DELETE", &job, b"").status, 202);
-    let view = ended(&daemon, &job);
-    assert_eq!(view["state"], "cancelled", "{view:#}");
-    let done = view["files"].as_array().unwrap().len();
-    assert!(done < 40, "{done} files were done although the job was cancelled");
-    let status = daemon.admin("GET", "/api/v1/status", b"").json();
-    assert_eq!(
-        (&status["admitted"], &status["jobs_running"]),
-        (&json!(done), &json!(0)),
-        "what was done is kept"
-    );
-    assert_problem(&daemon.admin("DELETE", &job, b""), 409);
-    assert_problem(&daemon.admin("DELETE", "/api/v1/jobs/999", b""), 404);
-    assert_problem(&daemon.admin("GET", "/api/v1/jobs/999/events", b""), 404);
 }
 
 /// All items of a list, read in pages of `limit`.
@@ -439,6 +277,18 @@ fn a_file_is_handed_in_by_put() {
 }
 
 #[test]
+fn a_body_over_the_limit_is_refused_and_leaves_nothing() {
+    let daemon = Daemon::start(DaemonOptions::alone().server("max_body = \"4KiB\""));
+    let (small, large) = (wheel("demo", "1.0", &[]), FakeFile::wheel("demo", "2.0", 5_000));
+    let answer = daemon.admin("PUT", &format!("/api/v1/ingest/{}", large.filename), &large.bytes);
+    assert_problem(&answer, 413);
+    let staged = std::fs::read_dir(daemon.data_dir().join("staging")).unwrap();
+    assert_eq!(staged.count(), 0, "nothing of it is left");
+    assert_eq!(put(&daemon, &small)["outcome"], "admitted");
+    assert_eq!(daemon.admin("GET", "/api/v1/status", b"").json()["log_size"], 1);
+}
+
+#[test]
 fn errors_are_problem_documents() {
     let daemon = Daemon::start(DaemonOptions::alone());
     let file = wheel("demo", "1.0", &[]);
@@ -488,113 +338,4 @@ fn errors_are_problem_documents() {
         &daemon.admin("POST", &format!("/api/v1/files/{sha}/yank"), reason),
         409,
     );
-}
-
-/// `(method, path)` of the routes, read from the source that declares them.
-fn declared_routes() -> BTreeSet<(String, String)> {
-    let mut routes = BTreeSet::new();
-    for line in ADMIN_ROUTES
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix(".route(\""))
-    {
-        let (path, handlers) = line.split_once('"').unwrap();
-        for method in ["get", "post", "put", "delete", "patch"] {
-            if handlers.contains(&format!(" {method}(")) || handlers.contains(&format!(".{method}(")) {
-                routes.insert((method.to_owned(), format!("/api/v1{path}")));
-            }
-        }
-    }
-    routes
-}
-
-fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
-    match value {
-        Value::Object(map) => {
-            found.extend(map.get("$ref").and_then(Value::as_str));
-            map.values().for_each(|inner| references(inner, found));
-        }
-        Value::Array(items) => items.iter().for_each(|inner| references(inner, found)),
-        _ => {}
-    }
-}
-
-#[test]
-fn the_description_has_every_route_and_every_reference_resolves() {
-    let daemon = Daemon::start(DaemonOptions::alone());
-    let document = daemon.get("/openapi.json").json();
-    assert!(
-        document["openapi"].as_str().unwrap().starts_with("3.1."),
-        "{}",
-        document["openapi"]
-    );
-    let mut described = BTreeSet::new();
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        for (method, operation) in methods.as_object().unwrap() {
-            described.insert((method.clone(), path.clone()));
-            assert!(
-                operation["responses"].as_object().is_some_and(|r| !r.is_empty()),
-                "{method} {path}"
-            );
-            let named = operation["parameters"]
-                .as_array()
-                .map_or(0, |list| list.iter().filter(|p| p["in"] == "path").count());
-            assert_eq!(
-                named,
-                path.matches('{').count(),
-                "{method} {path}: each part of the path is described"
-            );
-        }
-    }
-    let declared = declared_routes();
-    assert!(declared.len() >= 18, "{declared:?}");
-    assert_eq!(described, declared);
-    let mut all = Vec::new();
-    references(&document, &mut all);
-    assert!(all.len() > 20, "{all:?}");
-    for reference in all {
-        let pointer = reference
-            .strip_prefix('#')
-            .expect("references lead into the document");
-        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
-    }
-    assert!(
-        document["components"]["securitySchemes"]["admin"].is_object() && !document["security"].is_null()
-    );
-}
-
-#[test]
-fn every_described_question_is_answered() {
-    let daemon = Daemon::start(DaemonOptions::alone());
-    let file = wheel("demo", "1.0", &[]);
-    put(&daemon, &file);
-    ended(&daemon, &submit(&daemon, "/api/v1/scrub", &json!({})));
-    let verdict = daemon
-        .admin("GET", &format!("/api/v1/files/{}/verdict", file.sha256), b"")
-        .json();
-    let evidence = verdict["checks"][0]["evidence"].as_str().unwrap().to_owned();
-    let document = daemon.get("/openapi.json").json();
-    let mut asked = 0;
-    for (path, methods) in document["paths"].as_object().unwrap() {
-        let Some(operation) = methods.get("get") else {
-            continue;
-        };
-        let mut path = path.clone();
-        for (name, value) in [
-            ("sha256", &*file.sha256),
-            ("digest", &evidence),
-            ("id", "1"),
-            ("name", "demo"),
-        ] {
-            path = path.replace(&format!("{{{name}}}"), value);
-        }
-        let needed = operation["parameters"].as_array().into_iter().flatten();
-        let needed = needed.filter(|p| p["in"] == "query" && p["required"] == true);
-        let query: Vec<_> = needed
-            .map(|p| format!("{}={}", p["name"].as_str().unwrap(), u8::from(p["name"] != "n")))
-            .collect();
-        let answer = daemon.admin("GET", &format!("{path}?{}", query.join("&")), b"");
-        assert_eq!(answer.status, 200, "{path}?{query:?}: {answer}");
-        asked += 1;
-    }
-    assert!(asked >= 11, "only {asked} questions are described");
 }

@@ -31,6 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "app",
         &[
             "api",
+            "blocking",
             "catalog",
             "config",
             "http",
@@ -49,6 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "http",
         &[
             "api",
+            "blocking",
             "catalog",
             "index",
             "ingest",
@@ -83,20 +85,30 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "package",
             "telemetry",
             "upstream",
+            "verify",
         ],
     ),
     (
         "ingest",
-        &["catalog", "package", "policy", "telemetry", "upstream", "verify"],
+        &[
+            "blocking",
+            "catalog",
+            "package",
+            "policy",
+            "telemetry",
+            "upstream",
+            "verify",
+        ],
     ),
     ("index", &["catalog", "package"]),
     ("catalog", &["package", "policy", "verify"]),
     ("policy", &["verify"]),
     ("verify", &["package"]),
-    ("upstream", &["package"]),
+    ("upstream", &["blocking", "package"]),
     ("package", &[]),
     ("config", &[]),
     ("telemetry", &[]),
+    ("blocking", &[]),
     ("api", &[]),
 ];
 
@@ -104,6 +116,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const ONLY_THESE: &[(&str, &str, &[&str])] = &[
     ("http", "upstream", &["Mode", "State", "UpstreamError"]),
     ("mirror", "config", &["OwnedPatterns"]),
+    ("mirror", "verify", &["CheckName", "Outcome"]),
 ];
 
 /// What each module may take of the store. Absent: nothing.

@@ -259,6 +259,36 @@ async fn curated_mode_serves_the_closure_that_was_ingested_with_its_dependencies
         Daemon::start(DaemonOptions::curated(&upstream.index_url()).env("UV", uv.to_str().unwrap()));
     assert_eq!(daemon.get("/simple/chirontest-app/").status, 404);
     daemon.stop();
+    // What runs elsewhere is not brought in when the user says where it must run.
+    upstream.add(FakeFile::new(
+        "chirontest_base-3.0-cp27-cp27m-win32.whl",
+        &b"for another machine"[..],
+    ));
+    let elsewhere = [
+        "--dry-run",
+        "--python",
+        "3.12",
+        "--platform",
+        "manylinux_2_28_x86_64",
+        "--format",
+        "json",
+    ];
+    let dry = daemon
+        .local_cli(&[&["ingest", "chirontest-app", "--with-deps"][..], &elsewhere].concat())
+        .expect(0)
+        .json();
+    let mut names: Vec<_> = dry["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["filename"].clone())
+        .collect();
+    names.sort_by_key(ToString::to_string);
+    let mut expected: Vec<_> = chosen().into_iter().map(|file| file.filename).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+    upstream.remove_project("chirontest-base");
+    upstream.add(closure().remove(3));
     // In local mode the resolver asks the configured upstream.
     daemon
         .local_cli(&["ingest", "chirontest-app", "--with-deps"])

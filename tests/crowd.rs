@@ -46,7 +46,7 @@ fn assert_admitted_once(daemon: &Daemon, file: &FakeFile) {
     assert_eq!(event_types(daemon), ["admitted"]);
     assert_eq!(
         blobs(daemon.data_dir()).into_keys().collect::<Vec<_>>(),
-        [file.sha256.clone()]
+        std::slice::from_ref(&file.sha256)
     );
     assert_nothing_staged(daemon.data_dir());
     assert_sound(daemon);

@@ -73,6 +73,14 @@ fn a_second_process_is_told_whom_to_ask_and_harms_nothing() {
     assert_eq!(blobs(daemon.data_dir()).len(), 2);
 }
 
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
 async fn write_format(data: &Path, format: u32) {
     let db = Db::open(
         &data.join("db"),
@@ -95,6 +103,8 @@ async fn a_newer_format_is_refused_and_nothing_is_changed() {
     let file = wheel("demo", "1.0", &[]);
     daemon.put_file(&file.filename, &file.bytes);
     assert_eq!(daemon.stop(), 0);
+    let (db, kept) = (daemon.data_dir().join("db"), daemon.home().join("db-before"));
+    copy(&db, &kept);
     write_format(daemon.data_dir(), 999).await;
     std::fs::write(daemon.data_dir().join("staging/left"), b"by another version").unwrap();
     explains(&serve_fails(&daemon), 2, &["999", "newer"]);
@@ -112,7 +122,8 @@ async fn a_newer_format_is_refused_and_nothing_is_changed() {
         "nothing was touched"
     );
     assert_blobs_whole(daemon.data_dir());
-    write_format(daemon.data_dir(), 1).await;
+    std::fs::remove_dir_all(&db).unwrap();
+    std::fs::rename(&kept, &db).unwrap();
     daemon.restart();
     assert_eq!(daemon.get(&file_url(&file.sha256, &file.filename)).status, 200);
     assert_nothing_staged(daemon.data_dir());
@@ -365,7 +376,7 @@ async fn a_flipped_bit_in_a_large_file_that_was_served_before_is_noticed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_blob_is_no_404_and_comes_back() {
     damage_and_repair(100_000, true, |data, sha256| {
-        std::fs::remove_file(blob_path(data, sha256)).unwrap()
+        std::fs::remove_file(blob_path(data, sha256)).unwrap();
     })
     .await;
 }

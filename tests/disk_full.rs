@@ -153,7 +153,7 @@ async fn below_the_reserve_nothing_is_taken_in() {
     daemon.restart_with(|options| {
         options
             .env
-            .push(("CHIRON_STORAGE__MIN_FREE".to_owned(), RESERVE.to_owned()))
+            .push(("CHIRON_STORAGE__MIN_FREE".to_owned(), RESERVE.to_owned()));
     });
     assert_full(&put(&daemon, &new));
     assert_full(&daemon.get(&url_of(&other)));

@@ -42,6 +42,15 @@ fn errors(root: &Value, schema: &Value, document: &Value, at: &str) -> Vec<Strin
                 found.push(format!("{at}: {document} < {says}"))
             }
             "minimum" => {}
+            "minLength" | "maxLength" => {
+                let (length, bound) = (
+                    document.as_str().map_or(0, str::len) as u64,
+                    says.as_u64().unwrap(),
+                );
+                if (word == "minLength" && length < bound) || (word == "maxLength" && length > bound) {
+                    found.push(format!("{at}: {length} bytes, {word} is {bound}"));
+                }
+            }
             "pattern" => {
                 let text = document.as_str().unwrap_or_default();
                 let hex = |text: &str| {

@@ -60,24 +60,22 @@ fn good() -> Vec<(String, Vec<u8>)> {
     ]
 }
 
-/// Publishes all of it under two projects: many contents under one name, each at an address of its own.
-fn publish(upstream: &FakeUpstream, attacks: &[Attack], good: &[(String, Vec<u8>)]) {
-    let entries = attacks
-        .iter()
-        .map(|attack| {
-            (
-                attack.project,
-                attack.fixture.filename.as_str(),
-                attack.fixture.bytes.as_slice(),
-            )
-        })
-        .chain(
-            good.iter()
-                .map(|(filename, bytes)| ("demo", filename.as_str(), bytes.as_slice())),
-        );
+/// Publishes one attack beside the good files. All attacks have the same few names and an index has one file of a
+/// name, so each gets the page for itself, and an address of its own.
+fn publish(upstream: &FakeUpstream, n: usize, attack: &Attack, good: &[(String, Vec<u8>)]) {
+    upstream.heal();
+    let address = address(n, &attack.fixture.filename);
     let mut pages = [("demo", Vec::new()), ("other", Vec::new())];
-    for (n, (project, filename, bytes)) in entries.enumerate() {
-        let path = address(n, filename);
+    let attacked = (
+        attack.project,
+        address,
+        attack.fixture.filename.as_str(),
+        attack.fixture.bytes.as_slice(),
+    );
+    let sound = good
+        .iter()
+        .map(|(name, bytes)| ("demo", format!("/good/{name}"), name.as_str(), bytes.as_slice()));
+    for (project, path, filename, bytes) in sound.chain([attacked]) {
         let page = pages.iter_mut().find(|(name, _)| *name == project).unwrap();
         page.1.push(json!({
             "filename": filename, "url": format!("http://{}{path}", upstream.addr()), "size": bytes.len(),
@@ -99,7 +97,18 @@ fn address(n: usize, filename: &str) -> String {
     format!("/attack/{n}/{filename}")
 }
 
-/// Runs `work` for every attack on some threads, and fails with all complaints at once.
+/// Fails with all complaints at once.
+#[track_caller]
+fn assert_none(complaints: &[String], of: usize) {
+    assert!(
+        complaints.is_empty(),
+        "{} of {of} attacks:\n{}",
+        complaints.len(),
+        complaints.join("\n")
+    );
+}
+
+/// Runs `work` for every attack, on some threads.
 #[track_caller]
 fn for_each(attacks: &[Attack], work: impl Fn(&Attack) -> Result<(), String> + Sync) {
     let complaints = Mutex::new(Vec::new());
@@ -202,55 +211,69 @@ fn peak_memory(pid: u32) -> u64 {
         * 1024
 }
 
+/// Asks for a published attack; what is wrong with the answers, if anything.
+fn ask(daemon: &Daemon, attack: &Attack) -> Result<(), String> {
+    let Fixture {
+        filename,
+        expect_code,
+        ..
+    } = &attack.fixture;
+    let url = file_url(&attack.sha256, filename);
+    let answer = daemon.get(&url);
+    check(answer.status == 403, || format!("answered {answer}"))?;
+    check(
+        answer
+            .reason
+            .starts_with(&format!("{filename} was refused by this index: structure: ")),
+        || format!("reason phrase {:?}", answer.reason),
+    )?;
+    check(
+        answer.header("content-type") == "application/problem+json",
+        || format!("{answer}"),
+    )?;
+    let problem = answer.json();
+    check(
+        problem["status"] == 403 && problem["type"] == "urn:chiron:problem:not-admitted",
+        || problem.to_string(),
+    )?;
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    check(detail.contains("chiron explain"), || {
+        format!("no next step: {detail}")
+    })?;
+    let beside = daemon.get(&format!("{url}.metadata"));
+    check(beside.status == 403, || format!("its metadata: {beside}"))?;
+    let verdict = daemon.get(&format!("{url}.verdict.json")).json();
+    check(verdict["decision"] == "refuse", || verdict.to_string())?;
+    let found = codes(&verdict);
+    check(found.contains(*expect_code), || {
+        format!("found {found:?}, not {expect_code}")
+    })?;
+    let page = listed(daemon, attack.project);
+    check(!page.contains(filename), || "it is on the index".to_owned())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_upstream_offers_is_refused_with_its_reason() {
     let upstream = FakeUpstream::start().await;
     let (attacks, good) = (attacks(), good());
-    publish(&upstream, &attacks, &good);
-    let mut daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()));
-    assert_eq!(
-        listed(&daemon, "other").len(),
-        1,
-        "before the gate it is a candidate"
+    // A page is asked for again each time.
+    let mut daemon =
+        Daemon::start(DaemonOptions::on_demand(&upstream.index_url()).config("[index]\nfresh = \"0ms\""));
+    publish(&upstream, 0, &attacks[0], &good);
+    let before = listed(&daemon, attacks[0].project);
+    assert!(
+        before.contains(&attacks[0].fixture.filename),
+        "before the gate it is a candidate: {before:?}"
     );
 
-    for_each(&attacks, |attack| {
-        let Fixture {
-            filename,
-            expect_code,
-            ..
-        } = &attack.fixture;
-        let url = file_url(&attack.sha256, filename);
-        let answer = daemon.get(&url);
-        check(answer.status == 403, || format!("answered {answer}"))?;
-        check(
-            answer
-                .reason
-                .starts_with(&format!("{filename} was refused by this index: structure: ")),
-            || format!("reason phrase {:?}", answer.reason),
-        )?;
-        check(
-            answer.header("content-type") == "application/problem+json",
-            || format!("{answer}"),
-        )?;
-        let problem = answer.json();
-        check(
-            problem["status"] == 403 && problem["type"] == "urn:chiron:problem:not-admitted",
-            || problem.to_string(),
-        )?;
-        let detail = problem["detail"].as_str().unwrap_or_default();
-        check(detail.contains("chiron explain"), || {
-            format!("no next step: {detail}")
-        })?;
-        let beside = daemon.get(&format!("{url}.metadata"));
-        check(beside.status == 403, || format!("its metadata: {beside}"))?;
-        let verdict = daemon.get(&format!("{url}.verdict.json")).json();
-        check(verdict["decision"] == "refuse", || verdict.to_string())?;
-        let found = codes(&verdict);
-        check(found.contains(*expect_code), || {
-            format!("found {found:?}, not {expect_code}")
-        })
-    });
+    let mut complaints = Vec::new();
+    for (n, attack) in attacks.iter().enumerate() {
+        publish(&upstream, n, attack, &good);
+        if let Err(why) = ask(&daemon, attack) {
+            complaints.push(format!("{}: {why}", attack.fixture.name));
+        }
+    }
+    assert_none(&complaints, attacks.len());
     for (filename, bytes) in &good {
         let answer = daemon.get(&file_url(&Digest::of(bytes).to_string(), filename));
         assert_eq!((answer.status, &answer.body), (200, bytes), "{filename}");
@@ -267,6 +290,7 @@ async fn what_upstream_offers_is_refused_with_its_reason() {
     upstream.forget_requests();
     daemon.restart();
     for (n, attack) in attacks.iter().enumerate().step_by(20) {
+        publish(&upstream, n, attack, &good);
         let Fixture { filename, .. } = &attack.fixture;
         assert_problem(
             &daemon.get(&file_url(&attack.sha256, filename)),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::daemon::{Daemon, DaemonOptions};
+use support::jobs::{ended, submit, view, wait_for};
 use support::upstream::{FakeFile, FakeUpstream, Fault, file_path};
 use support::wheels::wheel;
 
@@ -40,34 +41,11 @@ async fn slow_site() -> Site {
     }
 }
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn submit(daemon: &Daemon) -> String {
+fn submit_all(daemon: &Daemon) -> String {
     let items: Vec<_> = (0..FILES)
         .map(|n| json!({ "project": format!("demo{n}") }))
         .collect();
-    let accepted = daemon.admin(
-        "POST",
-        "/api/v1/ingest",
-        json!({ "items": items }).to_string().as_bytes(),
-    );
-    assert_eq!(accepted.status, 202, "{accepted}");
-    accepted.header("location").to_owned()
-}
-
-fn view(daemon: &Daemon, job: &str) -> Value {
-    let answer = daemon.admin("GET", job, b"");
-    assert_eq!(answer.status, 200, "{answer}");
-    answer.json()
+    submit(daemon, "/api/v1/ingest", &json!({ "items": items }))
 }
 
 /// Files done so far.
@@ -90,10 +68,7 @@ fn event_counts(daemon: &Daemon) -> BTreeMap<String, usize> {
 /// The job ends by itself, and every file is admitted once and served.
 fn assert_all_is_done(site: &Site, job: &str) -> Value {
     let daemon = &site.daemon;
-    let view = wait_for("the job ends", || {
-        let view = view(daemon, job);
-        view.get("finished_at").is_some().then_some(view)
-    });
+    let view = ended(daemon, job);
     assert_eq!(view["state"], "done", "{view:#}");
     assert_eq!(view["progress"]["files_done"], FILES);
     let rows = view["files"].as_array().unwrap();
@@ -124,7 +99,7 @@ fn assert_all_is_done(site: &Site, job: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ingest_goes_on_after_kill_9() {
     let mut site = slow_site().await;
-    let job = submit(&site.daemon);
+    let job = submit_all(&site.daemon);
     wait_for("some files are done", || {
         (done(&site.daemon, &job) >= 5).then_some(())
     });
@@ -155,7 +130,7 @@ async fn an_ingest_goes_on_after_kill_9() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ingest_goes_on_after_kill_9_again_and_again() {
     let mut site = slow_site().await;
-    let job = submit(&site.daemon);
+    let job = submit_all(&site.daemon);
     for kills in 1..=4 {
         wait_for("it has come further", || {
             (done(&site.daemon, &job) >= kills * 7).then_some(())
@@ -173,7 +148,7 @@ async fn an_ingest_goes_on_after_an_orderly_end() {
         site.upstream
             .fault(&file_path(&file.filename), Fault::Delay(Duration::from_secs(1)));
     }
-    let job = submit(&site.daemon);
+    let job = submit_all(&site.daemon);
     wait_for("some files are done", || {
         (done(&site.daemon, &job) >= 1).then_some(())
     });
@@ -197,12 +172,13 @@ async fn waiting_jobs_and_ended_jobs_are_what_they_were() {
         .admin("POST", "/api/v1/scrub", b"{}")
         .header("location")
         .to_owned();
-    let ended = wait_for("the scrub ends", || {
-        let view = view(&site.daemon, &scrub);
-        view.get("finished_at").is_some().then_some(view)
-    });
+    let scrubbed = ended(&site.daemon, &scrub);
     // Two run at once; the third waits for its turn, and keeps it.
-    let jobs = [submit(&site.daemon), submit(&site.daemon), submit(&site.daemon)];
+    let jobs = [
+        submit_all(&site.daemon),
+        submit_all(&site.daemon),
+        submit_all(&site.daemon),
+    ];
     assert_eq!(view(&site.daemon, &jobs[2])["state"], "queued");
     wait_for("they have begun", || {
         (done(&site.daemon, &jobs[0]) >= 1).then_some(())
@@ -211,13 +187,13 @@ async fn waiting_jobs_and_ended_jobs_are_what_they_were() {
     site.daemon.restart();
     assert_eq!(
         view(&site.daemon, &scrub),
-        ended,
+        scrubbed,
         "an ended job is not done again"
     );
     for job in &jobs {
         assert_all_is_done(&site, job);
     }
-    let next = submit(&site.daemon);
+    let next = submit_all(&site.daemon);
     assert_eq!(next, "/api/v1/jobs/5", "numbers are not used twice");
     assert_all_is_done(&site, &next);
 }

@@ -100,7 +100,11 @@ async fn a_wrong_hash_is_refused_and_not_fetched_again() {
         truth.sha256.as_str(),
         "the event names what came"
     );
-    assert_eq!(events[0]["reasons"][0]["check"], "hashes");
+    let reasons = events[0]["reasons"].as_array().unwrap();
+    assert!(
+        reasons.iter().any(|reason| reason["check"] == "hashes"),
+        "{reasons:#?}"
+    );
     assert_nothing_admitted(&daemon);
     daemon.cli(&["ingest", "demo"]).expect(1);
     assert_nothing_admitted(&daemon);

@@ -6,11 +6,12 @@ mod support;
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use chiron_storage::{BlobOptions, BlobStore, Db, DbOptions, Digest, Raw, Table};
 use serde_json::{Value, json};
 use support::daemon::{Daemon, DaemonOptions};
+use support::jobs::{ended, submit};
 use support::raw::PIP_ACCEPT;
 use support::upstream::FakeFile;
 use support::wheels::{lying_wheel, wheel};
@@ -65,19 +66,10 @@ fn site() -> Site {
 
 /// Does `gc` or `scrub` and gives the report.
 fn upkeep(daemon: &Daemon, work: &str, request: &Value) -> Value {
-    let accepted = daemon.admin("POST", &format!("/api/v1/{work}"), request.to_string().as_bytes());
-    assert_eq!(accepted.status, 202, "{accepted}");
-    let job = accepted.header("location").to_owned();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let view = daemon.admin("GET", &job, b"").json();
-        if view.get("finished_at").is_some() {
-            assert_eq!(view["state"], "done", "{view:#}");
-            return view["report"].clone();
-        }
-        assert!(Instant::now() < deadline, "{view:#}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let job = submit(daemon, &format!("/api/v1/{work}"), request);
+    let view = ended(daemon, &job);
+    assert_eq!(view["state"], "done", "{view:#}");
+    view["report"].clone()
 }
 
 /// Where a blob's bytes lie.
@@ -110,7 +102,7 @@ fn orphan(daemon: &mut Daemon, bytes: &'static [u8], age: Duration) -> String {
     digest
 }
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 
 #[test]
 fn gc_removes_old_orphans_and_keeps_all_that_is_named() {

@@ -47,7 +47,7 @@ class Timed:
     stdout: str
 
 
-def timed(argv, *, env=None, cwd=None, timeout=900, ok=(0,)):
+def timed(argv, *, env=None, cwd=None, timeout=180, ok=(0,)):
     """Run a command to its end and measure it. Raises Failed when its exit status is not in `ok`."""
     argv = [str(part) for part in argv]
     with open(os.devnull) as nothing, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:

@@ -29,18 +29,32 @@ pub enum OpenMode {
 /// Why the data folder could not be opened. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
+    /// A daemon or another verb has the folder open; one process at a time may.
     #[error("{} is in use by another process", path.display())]
-    Locked { path: PathBuf },
+    Locked {
+        /// The data folder, or the folder of the tables inside it.
+        path: PathBuf,
+    },
+    /// The tables do not open.
     #[error(transparent)]
     Db(DbError),
+    /// The blob store does not open.
     #[error(transparent)]
     Blob(BlobError),
+    /// The key of the log cannot be read or made.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The catalogue could not be brought up to the log.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The data folder, its token or its keys: something there is not as it must be.
     #[error("{}: {source}", path.display())]
-    Folder { path: PathBuf, source: std::io::Error },
+    Folder {
+        /// What could not be made, read or written.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
 }
 
 impl From<DbError> for AppError {
@@ -73,10 +87,15 @@ pub struct App {
 pub struct RebuildReport {
     /// Entries of the log that were applied.
     pub events: u64,
+    /// Projects with at least one file ever admitted.
     pub projects: u64,
+    /// Files that are served.
     pub admitted: u64,
+    /// Files kept, not served.
     pub quarantined: u64,
+    /// Files not kept, remembered with their reasons.
     pub refused: u64,
+    /// Files taken out of service by a person.
     pub revoked: u64,
 }
 

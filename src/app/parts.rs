@@ -8,6 +8,7 @@ use chiron_storage::{BlobOptions, BlobStore, Db, DbOptions, Log};
 use tokio::sync::{RwLock, Semaphore};
 
 use super::{AppError, folder};
+use crate::blocking::{self, Lost};
 use crate::catalog::{Catalog, FAMILIES};
 use crate::config::{self, Config};
 use crate::ingest::Gate;
@@ -45,9 +46,9 @@ impl Parts {
         };
         // The tables are opened first: their lock is the data folder's lock.
         let tables = path.join("db");
-        let db = tokio::task::spawn_blocking(move || Db::open(&tables, options))
+        let db = blocking::run(move || Db::open(&tables, options))
             .await
-            .map_err(|_| AppError::Db(chiron_storage::DbError::Closed))??;
+            .map_err(|Lost| AppError::Db(chiron_storage::DbError::Closed))??;
         let blobs = BlobStore::open_at(
             &path,
             BlobOptions {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::event::{Decided, Entry, Event, Judged};
 use super::project::{apply, current};
-use super::record::{COUNTS, DOCS, FileRow, FileState, NAMES, PROJECTS, SEEN};
+use super::record::{COUNTS, DIGESTS, DOCS, FileRow, FileState, NAMES, PROJECTS, SEEN};
 use super::{Actor, Catalog, CatalogError, FileRef, MAX_REASONS, Origin};
 use crate::package::{ProjectName, Status};
 use crate::policy::{Decision, Reason, Verdict};
@@ -14,13 +14,21 @@ use crate::policy::{Decision, Reason, Verdict};
 /// A verdict with all that must be stored with it.
 #[derive(Debug, Clone)]
 pub struct Judgment {
+    /// Whose file it is; the verdict's own text names the same one.
     pub project: ProjectName,
+    /// Its `event` is filled in when it is stored.
     pub verdict: Verdict,
+    /// For scrubs, which hash faster with it than with SHA-256.
     pub blake3: Blake3,
+    /// Where the bytes came from.
     pub origin: Origin,
+    /// The index's word, or else the wheel's own; relayed, never judged.
     pub requires_python: Option<String>,
+    /// The publisher's, RFC 3339, unchanged.
     pub upload_time: Option<String>,
+    /// Yanked upstream when it came in; the reason, maybe empty.
     pub yanked: Option<String>,
+    /// The wheel's METADATA (PEP 658), served beside it.
     pub core_metadata: Option<Bytes>,
     /// The evidence documents that the verdict names.
     pub evidence: Vec<Bytes>,
@@ -29,9 +37,13 @@ pub struct Judgment {
 /// A decision on a file that is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
+    /// PEP 592: installers pass it over unless it is pinned.
     Yank,
+    /// Takes a yank back, whoever made it.
     Unyank,
+    /// Out of service, until it is restored.
     Revoke,
+    /// Takes a revocation or a damage back.
     Restore,
 }
 
@@ -55,9 +67,9 @@ impl Change {
         match (self, row.state) {
             (Self::Yank, FileState::Admitted) => Ok(row.yanked.is_none()),
             (Self::Unyank, FileState::Admitted) => Ok(row.yanked.is_some()),
-            (Self::Revoke, FileState::Admitted | FileState::Quarantined) => Ok(true),
+            (Self::Revoke, FileState::Admitted | FileState::Quarantined)
+            | (Self::Restore, FileState::Revoked) => Ok(true),
             (Self::Revoke, FileState::Revoked) | (Self::Restore, FileState::Admitted) => Ok(false),
-            (Self::Restore, FileState::Revoked) => Ok(true),
             (Self::Restore, FileState::Quarantined) if row.is_damaged() => Ok(true),
             _ => Err(wrong()),
         }
@@ -192,14 +204,18 @@ impl Catalog {
         Ok(event)
     }
 
-    /// Remembers the core metadata that was handed out for a file not yet judged.
-    pub async fn remember_seen(&self, file: Digest, metadata: Bytes) -> Result<Digest, CatalogError> {
+    /// Remembers the core metadata that is about to be handed out for a file not yet judged; `false`: it was judged
+    /// meanwhile, and only its own metadata may be handed out.
+    pub async fn remember_seen(&self, file: Digest, metadata: Bytes) -> Result<bool, CatalogError> {
         let digest = Digest::of(&metadata);
         self.db
             .transact(move |tx| {
+                if !tx.scan(&DIGESTS, file.as_bytes(), 1)?.is_empty() {
+                    return Ok(false);
+                }
                 tx.put(&DOCS, &digest, &Raw(metadata))?;
                 tx.put(&SEEN, &file, &digest)?;
-                Ok::<_, CatalogError>(digest)
+                Ok::<_, CatalogError>(true)
             })
             .await
     }
@@ -236,15 +252,20 @@ fn judge(tx: &mut Tx<'_>, log: &Log, judgment: Judgment, now: Timestamp) -> Resu
             return Ok(row.clone());
         }
     }
-    if wanted == FileState::Admitted {
-        if let Some(taken_by) = tx.get(&NAMES, &file.name_key())? {
-            if taken_by != file.sha256 {
-                return Err(CatalogError::NameTaken {
-                    filename: file.filename,
-                    taken_by,
-                });
-            }
-        }
+    if wanted == FileState::Admitted
+        && let Some(taken_by) = tx.get(&NAMES, &file.name_key())?
+        && taken_by != file.sha256
+    {
+        return Err(CatalogError::NameTaken {
+            filename: file.filename,
+            taken_by,
+        });
+    }
+    let own = core_metadata.as_ref().map(|bytes| Digest::of(bytes));
+    if wanted == FileState::Admitted && tx.get(&SEEN, &file.sha256)?.is_some_and(|seen| Some(seen) != own) {
+        return Err(CatalogError::OtherMetadata {
+            filename: file.filename,
+        });
     }
     verdict.event = Some(Log::size_in_tx(tx)?);
     let document = Bytes::from(serde_json::to_vec(&verdict).map_err(|_| CatalogError::Torn {

@@ -5,30 +5,59 @@ use chiron_storage::{DbError, Digest, LogError};
 /// Nothing was written unless a variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
+    /// The tables could not be read or written.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// The log could not be read or appended to.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The decision names a file that was never judged.
     #[error("no file with sha256 {sha256} is known here")]
-    NoSuchFile { sha256: Digest },
+    NoSuchFile {
+        /// As it was asked for.
+        sha256: Digest,
+    },
     /// The decision does not follow from the file's present state.
     #[error("{filename} is {state}: it cannot be {wanted}")]
     WrongState {
+        /// The file decided on.
         filename: String,
+        /// Its present state.
         state: &'static str,
+        /// What it was to become, as a participle (`yanked`).
         wanted: &'static str,
     },
     /// Between the judgment and the commit another content was admitted under the name: judge again.
     #[error("{filename} was admitted with another content meanwhile (sha256 {taken_by})")]
-    NameTaken { filename: String, taken_by: Digest },
+    NameTaken {
+        /// The name both want.
+        filename: String,
+        /// The content that has it.
+        taken_by: Digest,
+    },
+    /// Between the judgment and the commit other metadata was handed out for the file: the next judgment knows it.
+    #[error("other metadata than its own was handed out for {filename} while it was judged; ask again")]
+    OtherMetadata { filename: String },
     /// An entry of the log does not parse: written by a newer version, or damaged.
     #[error("entry {n} of the log cannot be read: {why}")]
-    BadEntry { n: u64, why: String },
+    BadEntry {
+        /// Its number, from 0.
+        n: u64,
+        /// What the parser said.
+        why: String,
+    },
     /// Rows contradict each other; `rebuild-catalog` makes them again from the log.
     #[error("the catalogue contradicts itself ({what}); run `chiron rebuild-catalog`")]
-    Torn { what: &'static str },
+    Torn {
+        /// Which rows, and how.
+        what: &'static str,
+    },
     /// The log ends before the size asked for.
     #[error("the log has {size} entries; there is no view at {wanted}")]
-    BeyondLog { wanted: u64, size: u64 },
+    BeyondLog {
+        /// The size asked for, in entries.
+        wanted: u64,
+        /// How many there are.
+        size: u64,
+    },
 }

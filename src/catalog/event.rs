@@ -17,6 +17,7 @@ pub struct Entry {
     /// Never earlier than the entry before it.
     #[schemars(with = "String")]
     pub at: Timestamp,
+    /// What happened, with `type` saying which kind it is.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -47,6 +48,7 @@ pub enum Event {
     Refused(Judged),
     /// PEP 592: installers pass it over unless it is pinned.
     Yanked(Decided),
+    /// A yank taken back.
     Unyanked(Decided),
     /// Not served any more.
     Revoked(Decided),
@@ -54,10 +56,14 @@ pub enum Event {
     Restored(Decided),
     /// PEP 792.
     ProjectStatus {
+        /// Whose status it is.
         project: ProjectName,
+        /// Stands until the next event of this kind about the project.
         status: Status,
+        /// Shown to installers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Who set it.
         by: Actor,
     },
 }
@@ -76,17 +82,24 @@ impl Event {
 /// A file and the judgment of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Judged {
+    /// That the filename belongs to.
     pub project: ProjectName,
+    /// As published, with the suffix of a wheel or an sdist.
     pub filename: String,
+    /// PEP 440, as the filename states it.
     pub version: String,
+    /// The content that was judged; with the filename, the identity of the file.
     pub sha256: Digest,
+    /// Of the same bytes; scrubs check with it, since it is faster.
     pub blake3: Blake3,
     /// Bytes.
     pub size: u64,
+    /// Where the bytes came from.
     pub origin: Origin,
     /// Core metadata's digest (PEP 658); wheels only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub core_metadata: Option<Digest>,
+    /// The index's word, or else the wheel's own; relayed, never judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requires_python: Option<String>,
     /// The publisher's, RFC 3339, unchanged.
@@ -100,6 +113,7 @@ pub struct Judged {
     /// Why it is not admitted; at most [`MAX_REASONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Reason>,
+    /// The evidence documents the verdict rests on, in the order of the gate.
     pub evidence: Vec<Digest>,
 }
 
@@ -109,17 +123,23 @@ pub const MAX_REASONS: usize = 8;
 /// A decision on a file that was judged before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Decided {
+    /// What was decided on.
     #[serde(flatten)]
     pub file: FileRef,
+    /// Shown to users and kept for ever; empty when an upstream gave none.
     pub reason: String,
+    /// Who answers for it.
     pub by: Actor,
 }
 
 /// Names one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileRef {
+    /// That the filename belongs to.
     pub project: ProjectName,
+    /// Several contents may have been judged under it; at most one was ever admitted.
     pub filename: String,
+    /// Which of these contents is meant.
     pub sha256: Digest,
 }
 

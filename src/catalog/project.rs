@@ -37,7 +37,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, n: u64, entry: &Entry) -> Result<(), Catalo
             ..
         } => {
             touch(tx, n, project, |row| {
-                row.statuses.push((n, *status, reason.clone()))
+                row.statuses.push((n, *status, reason.clone()));
             })?;
         }
     }
@@ -79,7 +79,7 @@ fn judge(
         since: n,
         until: None,
     };
-    replace(tx, &file, before, row)?;
+    replace(tx, &file, before, &row)?;
     touch(tx, n, &judged.project, |row| {
         if state == FileState::Admitted && row.admitted_since.is_none() {
             row.admitted_since = Some(n);
@@ -103,7 +103,7 @@ fn amend(
     change(&mut row);
     row.at = entry.at;
     row.since = n;
-    replace(tx, &decided.file, Some(before), row)?;
+    replace(tx, &decided.file, Some(before), &row)?;
     touch(tx, n, &decided.file.project, |_| {})
 }
 
@@ -112,7 +112,7 @@ fn replace(
     tx: &mut Tx<'_>,
     file: &FileRef,
     before: Option<FileRow>,
-    row: FileRow,
+    row: &FileRow,
 ) -> Result<(), CatalogError> {
     let n = row.since;
     if let Some(mut old) = before {
@@ -124,7 +124,7 @@ fn replace(
     if row.state == FileState::Admitted {
         tx.put(&NAMES, &file.name_key(), &file.sha256)?;
     }
-    tx.put(&FILES, &file.row_key(n), &row)?;
+    tx.put(&FILES, &file.row_key(n), row)?;
     tx.put(&DIGESTS, &file.digest_key(), &n)?;
     Ok(())
 }

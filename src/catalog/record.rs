@@ -63,9 +63,13 @@ impl FileRef {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FileState {
+    /// Judged good; served.
     Admitted,
+    /// Kept, not served: something could not be checked, or the stored bytes are damaged.
     Quarantined,
+    /// Judged bad: not kept, never served.
     Refused,
+    /// Was good or in quarantine until a person took it out of service; kept.
     Revoked,
 }
 
@@ -94,19 +98,24 @@ pub const STORE_CHECK: &str = "store";
 pub struct YankMark {
     /// May be empty.
     pub reason: String,
+    /// Only the same upstream, or an operator, takes it back.
     pub by: Actor,
 }
 
 /// One state of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRow {
+    /// The judgment in force, with the reasons of a damage in place of its own while there is one.
     pub judged: Judged,
+    /// While the row holds.
     pub state: FileState,
     /// Of the last decision by a person or by Chiron, when there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// PEP 592; leaves the state as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yanked: Option<YankMark>,
+    /// When this state began: the time of the event `since`.
     pub at: Timestamp,
     /// The event that made this state.
     pub since: u64,
@@ -165,10 +174,14 @@ impl ProjectRow {
 /// What an upstream said of a project, and when.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CachedPage {
+    /// With the entries that were left out, for `explain`.
     pub page: ProjectPage,
+    /// For `If-None-Match` when upstream is asked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// For `If-Modified-Since`, unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
+    /// When upstream last confirmed it.
     pub fetched_at: Timestamp,
 }

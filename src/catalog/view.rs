@@ -16,7 +16,9 @@ use crate::package::{ProjectName, Status};
 pub struct ProjectSnapshot {
     /// Rows that hold in the view, in the order of their filenames.
     pub files: Vec<FileRow>,
+    /// PEP 792; `active` unless an event said otherwise.
     pub status: Status,
+    /// What was said when the status was set.
     pub status_reason: Option<String>,
     /// At least one file was admitted before this size.
     pub listed: bool,
@@ -27,9 +29,13 @@ pub struct ProjectSnapshot {
 pub struct Counts {
     /// Projects with at least one file ever admitted.
     pub projects: u64,
+    /// Files that are served.
     pub admitted: u64,
+    /// Files kept, not served.
     pub quarantined: u64,
+    /// Files not kept, remembered with their reasons.
     pub refused: u64,
+    /// Files taken out of service by a person.
     pub revoked: u64,
 }
 

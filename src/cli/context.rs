@@ -282,8 +282,15 @@ pub fn app_failure(error: AppError, data_dir: &Path) -> Failure {
         AppError::Db(DbError::NoSpace { .. }) | AppError::Blob(BlobError::NoSpace { .. }) => {
             Failure::internal(error).next("free some space on this disk")
         }
-        AppError::Folder { ref path, ref source } => Failure::file("use", path, source),
-        AppError::Log(LogError::Key { .. } | LogError::KeyFile { .. }) => Failure::usage(error),
+        AppError::Folder { ref path, ref source } => {
+            let failure = Failure::file("use", path, source);
+            match failure.next {
+                Some(_) => failure,
+                None => failure.next("name another data folder with --data-dir, or set this one right"),
+            }
+        }
+        AppError::Log(LogError::Key { .. } | LogError::KeyFile { .. }) => Failure::usage(error)
+            .next("restore keys/log.key from a backup: checkpoints of another key do not continue this log"),
         other => Failure::internal(other).next("`chiron doctor` checks the data folder"),
     }
 }

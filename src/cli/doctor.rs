@@ -188,7 +188,7 @@ fn data_folder(config: &Config) -> Vec<Finding> {
                         metadata.permissions().mode() & 0o7777
                     ),
                     format!("chmod {mode} {}", what.display()),
-                ))
+                ));
             }
             Ok(_) => {}
             Err(error) => findings.push(Finding::wrong(

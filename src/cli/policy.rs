@@ -5,8 +5,9 @@ use serde_json::json;
 
 use super::context::Context;
 use super::exit::{ExitStatus, Failure};
-use crate::config::{self, Config};
-use crate::policy::{Policy, Profile};
+use crate::app::profile;
+use crate::config::Config;
+use crate::policy::Policy;
 
 /// The verbs under `policy`.
 #[derive(Debug, Subcommand)]
@@ -49,10 +50,5 @@ pub fn run(context: &Context, command: &PolicyCommand) -> Result<ExitStatus, Fai
 
 /// The policy that a configuration asks for.
 pub fn policy_in_force(config: &Config) -> Policy {
-    // `config` is a leaf and `policy` knows no configuration: the two meet here.
-    Policy::builtin(match config.policy.profile {
-        config::Profile::Strict => Profile::Strict,
-        config::Profile::Standard => Profile::Standard,
-        config::Profile::Audit => Profile::Audit,
-    })
+    Policy::builtin(profile(config.policy.profile))
 }

@@ -15,7 +15,7 @@ use super::context::Context;
 use super::exit::{ExitStatus, Failure};
 use super::output::{Output, bytes, count, note};
 use super::policy::policy_in_force;
-use crate::config::Limits;
+use crate::app::archive_limits;
 use crate::package::{DistributionFilename, HashClaim};
 use crate::policy::{Case, Decision, JudgedFile, Policy, Verdict, decide};
 use crate::verify::{ArchiveLimits, CheckName, Evidence, Outcome, Published, examine};
@@ -256,22 +256,6 @@ fn measure(file: &File, limit: u64, path: &Path) -> Result<Measured, Failure> {
             ))
             .next("raise limits.file in the configuration if such a file is wanted")
         })?;
-    }
-}
-
-/// The configured bounds as the archive checks take them.
-pub fn archive_limits(limits: &Limits) -> ArchiveLimits {
-    let count = |size: crate::config::ByteSize| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
-    ArchiveLimits {
-        total_unpacked: limits.archive_total.bytes(),
-        entry_unpacked: limits.archive_entry.bytes(),
-        ratio: limits.archive_ratio.into(),
-        entries: limits.archive_entries.into(),
-        comment_bytes: count(limits.archive_comment),
-        name_bytes: count(limits.archive_name),
-        metadata_bytes: limits.metadata.bytes(),
-        record_bytes: limits.record.bytes(),
-        ..ArchiveLimits::default()
     }
 }
 

@@ -1,5 +1,7 @@
 //! `/explain/{filename}`: why a file is or is not served, and what would change that.
 
+use std::fmt::Write as _;
+
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Response};
 use chiron_storage::Digest;
@@ -225,7 +227,7 @@ pub fn result_of_verdict(verdict: &Verdict) -> FileResult {
     }
 }
 
-/// The page for people; the whole interface for them comes later.
+/// The page for people; the whole interface for them comes later. Writing to a `String` cannot fail.
 fn page(found: &Explanation) -> String {
     let mut html = String::from(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
@@ -239,13 +241,17 @@ fn page(found: &Explanation) -> String {
     } else {
         "is not served"
     };
-    html += &format!("<title>{name} {verb}</title></head><body><main><h1>{name}</h1>\n");
-    html += &format!(
+    let _ = writeln!(
+        html,
+        "<title>{name} {verb}</title></head><body><main><h1>{name}</h1>"
+    );
+    let _ = write!(
+        html,
         "<p><strong>It {verb}</strong>: {}.</p>\n<h2>What would change that</h2><ul>",
         escape(&found.because)
     );
     for change in &found.what_would_change_it {
-        html += &format!("<li>{}</li>", escape(change));
+        let _ = write!(html, "<li>{}</li>", escape(change));
     }
     html += "</ul>\n";
     let checks = found
@@ -260,8 +266,9 @@ fn page(found: &Explanation) -> String {
             let facts = check
                 .get("facts")
                 .map(|f| serde_json::to_string_pretty(f).unwrap_or_default());
-            html += &format!(
-                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}<details><summary>Facts</summary><pre>{}</pre></details></td></tr>\n",
+            let _ = writeln!(
+                html,
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}<details><summary>Facts</summary><pre>{}</pre></details></td></tr>",
                 text("check"),
                 text("outcome"),
                 text("summary"),
@@ -271,8 +278,9 @@ fn page(found: &Explanation) -> String {
         html += "</tbody></table>\n";
     }
     if let Some(file) = &found.file {
-        html += &format!(
-            "<p>SHA-256 <code>{}</code>, {} bytes, from {}, event {} of the log at {}.</p>\n",
+        let _ = writeln!(
+            html,
+            "<p>SHA-256 <code>{}</code>, {} bytes, from {}, event {} of the log at {}.</p>",
             file.sha256,
             file.size,
             escape(&file.origin),

@@ -62,6 +62,7 @@ fn routes(watch: &Watch, token: AdminToken, max_body: usize, pages: Arc<Pages>) 
     let index = Index {
         pages,
         catalog: mirror.catalog().clone(),
+        lists: Arc::default(),
     };
     let catalog = mirror.catalog().clone();
     let admin = admin::routes(admin::Admin {

@@ -16,6 +16,7 @@ use quick_cache::{Equivalent, Weighter};
 
 use super::negotiate::{Form, none_match, takes_gzip};
 use super::problem::Problem;
+use crate::blocking;
 use crate::index::{Candidates, assemble};
 use crate::mirror::{Asked, Mirror};
 use crate::package::ProjectName;
@@ -33,13 +34,13 @@ const COMPRESS_NOW: usize = 64 << 10;
 const COMPRESS_FROM: usize = 512;
 
 /// How long a page stands when nothing outside the catalogue bears on it: until the catalogue changes.
-const UNTIL_CHANGED: Duration = Duration::from_secs(24 * 3600);
+const UNTIL_CHANGED: Duration = Duration::from_hours(24);
 
 /// How soon upstream is asked again after it could not be.
 const WHILE_DOWN: Duration = Duration::from_secs(5);
 
 /// How long a page may hide a promise that upstream broke.
-const WHILE_DENIED: Duration = Duration::from_secs(60);
+const WHILE_DENIED: Duration = Duration::from_mins(1);
 
 /// A normalised project name, and whether the JSON form is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -173,7 +174,7 @@ impl Content {
             return None;
         }
         let content = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
+        blocking::detach(move || {
             content.compress();
         });
         None

@@ -216,7 +216,7 @@ fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
     )
 }
 
-fn full(detail: String) -> Problem {
+fn full(detail: &str) -> Problem {
     let title = "The disk is full";
     let detail = format!("{detail}; nothing was changed. Free space, or run `chiron gc`");
     Problem::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", title, detail)
@@ -225,7 +225,7 @@ fn full(detail: String) -> Problem {
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         match error {
-            DbError::NoSpace { .. } => full(error.to_string()),
+            DbError::NoSpace { .. } => full(&error.to_string()),
             DbError::Poisoned { .. } => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "read-only",
@@ -240,12 +240,12 @@ impl From<DbError> for Problem {
 impl From<BlobError> for Problem {
     fn from(error: BlobError) -> Self {
         match error {
-            BlobError::NoSpace { .. } => full(error.to_string()),
+            BlobError::NoSpace { .. } => full(&error.to_string()),
             BlobError::TooLarge { limit, .. } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too-large",
                 "The file is too large",
-                format!("files are taken in up to {limit} bytes (limits.file)"),
+                format!("files are taken in up to {limit} bytes (limits.file, server.max_body)"),
             ),
             BlobError::Corrupt { .. } | BlobError::NotFound { .. } => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -262,14 +262,15 @@ impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::Db(error) => error.into(),
-            CatalogError::NoSuchFile { .. } => Self::not_found(error.to_string()),
+            CatalogError::NoSuchFile { .. } | CatalogError::BeyondLog { .. } => {
+                Self::not_found(error.to_string())
+            }
             CatalogError::WrongState { .. } | CatalogError::NameTaken { .. } => Self::new(
                 StatusCode::CONFLICT,
                 "conflict",
                 "Not possible in this state",
                 error.to_string(),
             ),
-            CatalogError::BeyondLog { .. } => Self::not_found(error.to_string()),
             other => internal(&other),
         }
     }
@@ -304,7 +305,7 @@ impl From<&IngestError> for Problem {
         match error {
             IngestError::Upstream(error) => error.into(),
             IngestError::Blob(BlobError::NoSpace { .. })
-            | IngestError::Catalog(CatalogError::Db(DbError::NoSpace { .. })) => full(error.to_string()),
+            | IngestError::Catalog(CatalogError::Db(DbError::NoSpace { .. })) => full(&error.to_string()),
             IngestError::Blob(BlobError::TooLarge { limit, .. }) => {
                 Self::from(BlobError::TooLarge { limit: *limit })
             }

@@ -6,11 +6,12 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::HeaderMap;
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 
-use super::negotiate::form;
+use super::negotiate::{Form, form};
 use super::pages::{Content, Pages};
 use super::problem::Problem;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogError};
 use crate::index::assemble;
 use crate::package::ProjectName;
 use crate::package::simple::ProjectList;
@@ -23,6 +24,34 @@ pub(super) const REVALIDATE: &str = "no-cache";
 pub struct Index {
     pub pages: Arc<Pages>,
     pub catalog: Catalog,
+    pub lists: Arc<Lists>,
+}
+
+/// The list of all projects as it was last rendered in each form, with the log's size then: a million
+/// files' worth of names is not gone through for every client that asks.
+#[derive(Default)]
+pub struct Lists {
+    json: Mutex<Option<(u64, Arc<Content>)>>,
+    html: Mutex<Option<(u64, Arc<Content>)>>,
+}
+
+impl Lists {
+    async fn newest(&self, catalog: &Catalog, form: Form) -> Result<Arc<Content>, Problem> {
+        let kept = if form == Form::Json {
+            &self.json
+        } else {
+            &self.html
+        };
+        // Held while rendering: who comes meanwhile waits for the same list.
+        let mut kept = kept.lock().await;
+        let size = catalog.log().size().await.map_err(CatalogError::from)?;
+        if let Some((_, content)) = kept.as_ref().filter(|(at, _)| *at == size) {
+            return Ok(Arc::clone(content));
+        }
+        let content = rendered_list(catalog, size, form).await?;
+        *kept = Some((size, Arc::clone(&content)));
+        Ok(content)
+    }
 }
 
 /// `GET /simple/{project}/`
@@ -52,7 +81,9 @@ pub async fn list_without_slash() -> Response {
 
 /// `GET /simple/`
 pub async fn list(State(index): State<Index>, headers: HeaderMap) -> Result<Response, Problem> {
-    list_at(&index.catalog, None, &headers, REVALIDATE).await
+    let form = form(&headers);
+    let content = index.lists.newest(&index.catalog, form).await?;
+    Ok(content.answer(form, &headers, REVALIDATE))
 }
 
 /// `GET /at/{when}/simple/`
@@ -62,7 +93,9 @@ pub async fn list_in_the_past(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let at = size_of(&index.catalog, &when).await?;
-    list_at(&index.catalog, Some(at), &headers, cache_of(&when)).await
+    let form = form(&headers);
+    let content = rendered_list(&index.catalog, at, form).await?;
+    Ok(content.answer(form, &headers, cache_of(&when)))
 }
 
 /// `GET /at/{when}/simple/{project}/`
@@ -88,7 +121,7 @@ pub async fn project_in_the_past(
         )));
     };
     let form = form(&headers);
-    let body = if form == super::negotiate::Form::Json {
+    let body = if form == Form::Json {
         page.render_json()
     } else {
         page.render_html()
@@ -103,25 +136,20 @@ pub async fn past_without_slash(Path((when, name)): Path<(String, String)>) -> R
     Ok(moved(&format!("/at/{when}/simple/{}/", parse(&name)?)))
 }
 
-async fn list_at(
-    catalog: &Catalog,
-    at: Option<u64>,
-    headers: &HeaderMap,
-    cache: &'static str,
-) -> Result<Response, Problem> {
-    let rows = catalog.projects(at, None, usize::MAX).await?;
-    let projects = rows
+async fn rendered_list(catalog: &Catalog, at: u64, form: Form) -> Result<Arc<Content>, Problem> {
+    let rows = catalog.projects(Some(at), None, usize::MAX).await?;
+    let names = rows
         .into_iter()
-        .filter_map(|(name, _)| ProjectName::parse(&name).ok())
-        .collect();
-    let list = ProjectList { projects };
-    let form = form(headers);
-    let body = if form == super::negotiate::Form::Json {
+        .filter_map(|(name, _)| ProjectName::parse(&name).ok());
+    let list = ProjectList {
+        projects: names.collect(),
+    };
+    let body = if form == Form::Json {
         list.render_json()
     } else {
         list.render_html()
     };
-    Ok(Arc::new(Content::new(body)).answer(form, headers, cache))
+    Ok(Arc::new(Content::new(body)))
 }
 
 fn parse(name: &str) -> Result<ProjectName, Problem> {
@@ -165,11 +193,7 @@ impl std::fmt::Display for When {
 }
 
 async fn size_of(catalog: &Catalog, when: &str) -> Result<u64, Problem> {
-    let size = catalog
-        .log()
-        .size()
-        .await
-        .map_err(crate::catalog::CatalogError::from)?;
+    let size = catalog.log().size().await.map_err(CatalogError::from)?;
     match When::parse(when)? {
         When::Size(wanted) if wanted > size => Err(Problem::not_found(format!(
             "the log has {size} entries, not {wanted}"

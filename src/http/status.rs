@@ -15,8 +15,11 @@ use crate::upstream::{Mode, State};
 /// What is looked at.
 #[derive(Clone)]
 pub struct Watch {
+    /// Asked whether it still takes writes.
     pub db: Db,
+    /// With the gate, the catalogue and the upstreams behind it.
     pub mirror: Mirror,
+    /// Counted in the status, and what the admin API submits to.
     pub jobs: Jobs,
     /// The reserve below which nothing is written. Bytes.
     pub min_free: u64,
@@ -24,8 +27,11 @@ pub struct Watch {
 
 /// The outcome of a look.
 pub struct Found {
+    /// False: a load balancer should send installers elsewhere.
     pub ready: bool,
+    /// Sentences for an operator; some are there while ready (a full disk, an upstream that is down).
     pub problems: Vec<String>,
+    /// On the disk of the data folder; 0 when it cannot be told.
     pub free_bytes: u64,
 }
 

@@ -31,8 +31,11 @@ const JOBS: Table<u64, JobRow> = Table::new("jobs");
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Work {
+    /// Brings releases in through the gate.
     Ingest(IngestRequest),
+    /// Reads every kept blob again and compares it with its name.
     Scrub(UpkeepRequest),
+    /// Removes blobs that nothing names.
     Gc(UpkeepRequest),
 }
 
@@ -133,13 +136,12 @@ impl Jobs {
                 };
                 let row = JobRow { view, work };
                 tx.put(&JOBS, &id, &row)?;
-                if let Some(old) = id.checked_sub(KEPT) {
-                    if tx
+                if let Some(old) = id.checked_sub(KEPT)
+                    && tx
                         .get(&JOBS, &old)?
                         .is_some_and(|old| old.view.finished_at.is_some())
-                    {
-                        tx.delete(&JOBS, &old)?;
-                    }
+                {
+                    tx.delete(&JOBS, &old)?;
                 }
                 Ok::<_, DbError>(row)
             })
@@ -217,13 +219,13 @@ impl Jobs {
         let work = row.work;
         let task = tokio::spawn(async move { jobs.run(&live, work).await });
         tokio::spawn(async move {
-            if let Err(lost) = task.await {
-                if lost.is_panic() {
-                    tracing::error!(
-                        job = id,
-                        "a job broke off; it is taken up again at the next start"
-                    );
-                }
+            if let Err(lost) = task.await
+                && lost.is_panic()
+            {
+                tracing::error!(
+                    job = id,
+                    "a job broke off; it is taken up again at the next start"
+                );
             }
             guard.0.live.pin().remove(&id);
         });

@@ -10,8 +10,9 @@ use super::{Denied, Mirror, MirrorError};
 use crate::catalog::{FileRow, FileState};
 use crate::index::Candidate;
 use crate::package::{DistributionFilename, ProjectName};
+use crate::telemetry::Queue;
 use crate::upstream::{Mode, Upstream, UpstreamError};
-use crate::verify::CheckName;
+use crate::verify::{CheckName, Outcome};
 
 /// A wheel up to this size is fetched whole when its metadata is asked for: one request to upstream
 /// instead of two, and the verdict is there when the installer comes back for the file. Bytes.
@@ -20,13 +21,16 @@ const SMALL: u64 = 512 << 10;
 /// A file as a client names it.
 #[derive(Debug, Clone)]
 pub struct Wanted {
+    /// The content; nothing else is delivered under it.
     pub sha256: Digest,
+    /// As in the address: one content may have been judged under several names.
     pub filename: String,
 }
 
 /// How a wish was met.
 #[derive(Debug)]
 pub enum Delivery<T> {
+    /// May be sent.
     Ready(T),
     /// The work goes on; the client should come back.
     Pending,
@@ -48,6 +52,7 @@ impl Mirror {
         let Some((project, upstream, candidate)) = self.offer(wanted).await? else {
             return Ok(Delivery::Unknown);
         };
+        let _waiting = self.gate().metrics.enqueue(Queue::Verdict);
         let pulled = tokio::time::timeout(
             self.0.limits.verdict_wait,
             self.pull(&project, upstream, candidate, wanted.sha256),
@@ -73,10 +78,10 @@ impl Mirror {
         if candidate.file.size.is_some_and(|size| size <= SMALL) {
             return self.metadata_by_gate(wanted, &project, upstream, candidate).await;
         }
-        if let Some(digest) = self.catalog().seen(wanted.sha256).await.map_err(arc)? {
-            if let Some(bytes) = self.catalog().doc(digest).await.map_err(arc)? {
-                return Ok(Delivery::Ready(bytes));
-            }
+        if let Some(digest) = self.catalog().seen(wanted.sha256).await.map_err(arc)?
+            && let Some(bytes) = self.catalog().doc(digest).await.map_err(arc)?
+        {
+            return Ok(Delivery::Ready(bytes));
         }
         self.judge_ahead(
             project.clone(),
@@ -93,17 +98,21 @@ impl Mirror {
                 .core_metadata(&file.file, &name)
                 .await
                 .map_err(|e| Arc::new(MirrorError::from(e)))?;
-            mirror
+            let handed_out = mirror
                 .catalog()
                 .remember_seen(sha256, bytes.clone())
                 .await
                 .map_err(arc)?;
-            Ok(bytes)
+            Ok(handed_out.then_some(bytes))
         });
-        match reading.wait_for(self.0.limits.verdict_wait).await {
+        let waiting = self.gate().metrics.enqueue(Queue::Verdict);
+        let read = reading.wait_for(self.0.limits.verdict_wait).await;
+        drop(waiting);
+        match read {
             None => Ok(Delivery::Pending),
             Some(Err(_)) => Err(Arc::new(MirrorError::lost(wanted.filename.clone()))),
-            Some(Ok(Ok(bytes))) => Ok(Delivery::Ready(bytes)),
+            Some(Ok(Ok(Some(bytes)))) => Ok(Delivery::Ready(bytes)),
+            Some(Ok(Ok(None))) => self.metadata_by_gate(wanted, &project, upstream, candidate).await,
             // Upstream gives no part of the wheel: take it whole, through the gate.
             Some(Ok(Err(error))) if is_ranges_unsupported(&error) => {
                 self.metadata_by_gate(wanted, &project, upstream, candidate).await
@@ -120,6 +129,7 @@ impl Mirror {
         candidate: Candidate,
     ) -> Result<Delivery<Bytes>, Arc<MirrorError>> {
         let pulled = self.pull(project, upstream, candidate, wanted.sha256);
+        let _waiting = self.gate().metrics.enqueue(Queue::Verdict);
         match tokio::time::timeout(self.0.limits.verdict_wait, pulled).await {
             Err(_) => Ok(Delivery::Pending),
             Ok(row) => self.own_metadata(self.met(wanted, row?)).await,
@@ -252,7 +262,10 @@ fn only_misnamed(row: &FileRow) -> bool {
             .judged
             .reasons
             .iter()
-            .all(|reason| reason.check == CheckName::Hashes.as_str())
+            // The other checks are skipped then: the bytes are not the ones that were promised.
+            .all(|reason| {
+                reason.check == CheckName::Hashes.as_str() || reason.code == Outcome::Skipped.as_str()
+            })
 }
 
 /// Whether judging again could not come to another end, or is not ours to do: a person revoked it, or the
@@ -270,10 +283,11 @@ fn projects_of(filename: &str) -> Vec<ProjectName> {
     }
     let mut projects: Vec<_> = certain.iter().map(|name| name.project().clone()).collect();
     for (at, _) in filename.match_indices('-').take(8) {
-        if let Some(Ok(project)) = filename.get(..at).map(ProjectName::parse) {
-            if !projects.contains(&project) && DistributionFilename::parse_for(filename, &project).is_ok() {
-                projects.push(project);
-            }
+        if let Some(Ok(project)) = filename.get(..at).map(ProjectName::parse)
+            && !projects.contains(&project)
+            && DistributionFilename::parse_for(filename, &project).is_ok()
+        {
+            projects.push(project);
         }
     }
     projects

@@ -52,7 +52,8 @@ struct Inner {
     pages: Cache<ProjectName, Arc<Known>, ByFiles>,
     refreshing: Flights<ProjectName, Asked>,
     pulling: Flights<(Digest, String), Result<Arc<crate::catalog::FileRow>, Arc<MirrorError>>>,
-    reading: Flights<Digest, Result<bytes::Bytes, Arc<MirrorError>>>,
+    /// `None`: the wheel was judged before upstream's word for its metadata came.
+    reading: Flights<Digest, Result<Option<bytes::Bytes>, Arc<MirrorError>>>,
     /// Contents that upstream promised and did not deliver (its bytes have another digest), for a while.
     denied: Cache<Digest, Denied>,
     ahead: Arc<Semaphore>,
@@ -71,7 +72,7 @@ pub struct Denied {
 }
 
 /// How long a broken promise is remembered before upstream is tried again.
-const DENIED_FOR: Duration = Duration::from_secs(600);
+const DENIED_FOR: Duration = Duration::from_mins(10);
 
 #[derive(Clone)]
 struct ByFiles;
@@ -85,12 +86,16 @@ impl quick_cache::Weighter<ProjectName, Arc<Known>> for ByFiles {
 /// Why the mirror has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
+    /// The file came to no judgment.
     #[error(transparent)]
     Ingest(#[from] IngestError),
+    /// An upstream failed on this request.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// The catalogue could not be read or written.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The store could not be read or written.
     #[error(transparent)]
     Blob(#[from] BlobError),
     /// An entry of a kept page does not parse any more: it was written by another version.
@@ -101,7 +106,12 @@ pub enum MirrorError {
     Down(Arc<UpstreamError>),
     /// The task that did the work for everybody who waits was lost.
     #[error("the work on {what} broke off: {why}")]
-    BrokeOff { what: String, why: FlightLost },
+    BrokeOff {
+        /// The project or the file it was about.
+        what: String,
+        /// What the waiters were told.
+        why: FlightLost,
+    },
 }
 
 impl MirrorError {

@@ -17,6 +17,7 @@ use crate::upstream::{Mode, PageFetch, Upstream, UpstreamError, Validators};
 pub struct Known {
     /// Who says so.
     pub source: Arc<Source>,
+    /// Shared with the pages made from it, which are good as long as it is the same one.
     pub candidates: Arc<Candidates>,
     validators: Validators,
     /// When upstream last confirmed it.
@@ -30,6 +31,7 @@ pub struct Known {
 /// The answer to asking the upstreams.
 #[derive(Debug, Clone)]
 pub enum Asked {
+    /// Fresh, or as fresh as can be had: its `stale` says why it is not.
     Known(Arc<Known>),
     /// No upstream has the project, or none may be asked for it.
     Nothing,
@@ -91,10 +93,9 @@ impl Mirror {
             .pages
             .get(project)
             .filter(|k| k.fresh_until > Instant::now())
+            && asked(known.source.mode())
         {
-            if asked(known.source.mode()) {
-                return Asked::Known(known);
-            }
+            return Asked::Known(known);
         }
         let before = match self.0.pages.get(project) {
             Some(known) => Some(known),

@@ -9,6 +9,7 @@ use crate::verify::{Evidence, Outcome};
 /// Everything a judgment depends on, besides the policy.
 #[derive(Debug)]
 pub struct Case<'a> {
+    /// The file the verdict will speak of; evidence about any other content counts for nothing.
     pub file: JudgedFile,
     /// Evidence with the digest of its document, in the order of the gate.
     pub evidence: &'a [(Digest, Evidence)],
@@ -16,6 +17,7 @@ pub struct Case<'a> {
     pub handed_in: bool,
     /// Another content is already admitted under this filename.
     pub name_taken_by: Option<Digest>,
+    /// The verdict's time; no rule looks at it.
     pub now: Timestamp,
 }
 

@@ -54,9 +54,13 @@ impl std::fmt::Display for Reason {
 /// The file a verdict speaks of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JudgedFile {
+    /// As published.
     pub filename: String,
+    /// Normalised name (PEP 503).
     pub project: String,
+    /// PEP 440, as the filename states it.
     pub version: String,
+    /// The content that was looked at.
     pub sha256: Digest,
     /// Bytes.
     pub size: u64,
@@ -65,9 +69,13 @@ pub struct JudgedFile {
 /// One check's row in a verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckRow {
+    /// Which check ran.
     pub check: CheckName,
+    /// What it found; what follows from that is the policy's.
     pub outcome: Outcome,
+    /// A sentence for people; no program should read it.
     pub summary: String,
+    /// What the check measured, by name; each check has its own names.
     pub facts: Map<String, Value>,
     /// The evidence document, `sha256:…`.
     #[serde(with = "chiron_storage::digest::prefixed")]
@@ -78,7 +86,9 @@ pub struct CheckRow {
 /// Which rules were applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PolicyRef {
+    /// `strict`, `standard` or `audit`.
     pub profile: String,
+    /// SHA-256 over the rules, `sha256:…`: the same profile may have had other rules once.
     #[serde(with = "chiron_storage::digest::prefixed")]
     #[schemars(with = "String")]
     pub digest: Digest,
@@ -89,12 +99,17 @@ pub struct PolicyRef {
 pub struct Verdict {
     /// Always `chiron.verdict/v1`.
     pub schema: String,
+    /// What was judged.
     pub file: JudgedFile,
+    /// The severest that any check or rule asks for.
     pub decision: Decision,
+    /// In the order of the gate.
     pub checks: Vec<CheckRow>,
     /// Empty when admitted.
     pub reasons: Vec<Reason>,
+    /// The rules that led from the checks to the decision.
     pub policy: PolicyRef,
+    /// RFC 3339, UTC.
     #[schemars(with = "String")]
     pub decided_at: Timestamp,
     /// Number of the log's event that carries this verdict; absent while it is not logged (`chiron verify`).

@@ -16,6 +16,7 @@ use super::health::{Counters, HealthSnapshot, Kind};
 use super::metadata::NoRanges;
 use super::pip_default::Lookup;
 use super::{IndexSource, Mode, RedactedUrl, UpstreamConfig, UpstreamError, list};
+use crate::blocking::{self, Lost};
 use crate::package::simple;
 use crate::package::{PageFile, ProjectName, ProjectPage};
 
@@ -294,10 +295,9 @@ pub(super) async fn parse_apart<T: Send + 'static, E: fmt::Display + Send + 'sta
     if small {
         return parse();
     }
-    let span = tracing::Span::current();
-    tokio::task::spawn_blocking(move || span.in_scope(parse))
+    blocking::run(parse)
         .await
-        .unwrap_or_else(|_| Err("the parser gave up".to_owned()))
+        .unwrap_or_else(|Lost| Err("the parser gave up".to_owned()))
 }
 
 /// The index address with a slash at its end: addresses of projects are relative to it.

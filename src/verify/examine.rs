@@ -13,6 +13,7 @@ use crate::package::{DistributionFilename, HashClaim};
 /// What is said of a file before anyone has looked at it.
 #[derive(Debug, Clone, Default)]
 pub struct Published {
+    /// All are compared; none at all makes the outcome `absent`.
     pub hashes: Vec<HashClaim>,
     /// Bytes.
     pub size: Option<u64>,

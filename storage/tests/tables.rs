@@ -159,6 +159,7 @@ async fn a_view_does_not_move() {
             .await
         }
     });
+    #[expect(clippy::disallowed_methods, reason = "a test of the store from outside")]
     tokio::task::spawn_blocking(move || read_once.1.recv().unwrap())
         .await
         .unwrap();

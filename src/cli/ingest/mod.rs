@@ -87,6 +87,13 @@ pub async fn run(context: &Context, args: IngestArgs) -> Result<ExitStatus, Fail
                     count(pins.len() as u64, "release", "releases")
                 ));
                 sources.items = pins;
+                if !(args.python.is_empty() && args.platform.is_empty()) {
+                    // uv names the digests of all files of a release, and a named digest is taken whatever it runs
+                    // on. The gate holds each file against upstream's digests, which are where uv has them from.
+                    for item in &mut sources.items {
+                        item.hashes.clear();
+                    }
+                }
             }
             let bar = Bar::new(if context.global.dry_run {
                 "looking"

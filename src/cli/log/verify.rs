@@ -104,7 +104,7 @@ async fn newest_entries(client: &Client, checkpoint: &Checkpoint, last: u64) -> 
     let size = checkpoint.size;
     let mut leaves = Vec::new();
     entries::fetch(client, size - last, size, |n, entry| {
-        leaves.push((n, leaf_hash(entry)))
+        leaves.push((n, leaf_hash(entry)));
     })
     .await?;
     for (n, leaf) in leaves {

@@ -99,7 +99,8 @@ pub async fn hand_in(
     };
     let mirror = &admin.watch.mirror;
     let gate = mirror.gate();
-    let mut stage = gate.blobs.stage(gate.max_file).await?;
+    let limit = gate.max_file.min(admin.max_body as u64);
+    let mut stage = gate.blobs.stage(limit).await?;
     let mut body = body.into_data_stream();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|why| Problem::bad_request(format!("the body broke off: {why}")))?;

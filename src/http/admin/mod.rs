@@ -28,6 +28,7 @@ use crate::mirror::Mirror;
 /// What the admin API works on.
 #[derive(Clone)]
 pub struct Admin {
+    /// The open data folder, and what works on it.
     pub watch: Watch,
     /// Bytes taken in by one `PUT`.
     pub max_body: usize,

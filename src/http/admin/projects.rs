@@ -17,6 +17,11 @@ pub async fn list(
     Ask(paging): Ask<Paging>,
 ) -> Result<axum::Json<Page<ProjectSummary>>, Problem> {
     let limit = paging.limit();
+    // Parsed at the door like every name: the tables' keys take no NUL.
+    if let Some(after) = &paging.after {
+        ProjectName::parse(after)
+            .map_err(|_| Problem::bad_request("`after` is the `next` of the page before"))?;
+    }
     let rows = catalog.projects(None, paging.after, limit).await?;
     let next = rows
         .last()

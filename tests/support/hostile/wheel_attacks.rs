@@ -27,12 +27,12 @@ pub fn content_attacks(put: &mut Put<'_>) {
     put(
         "dist-info-in-capitals",
         "dist-info-name",
-        wheel_lie(|wheel| wheel.info = "demo-1.0.DIST-INFO".to_owned()),
+        wheel_lie(|wheel| "demo-1.0.DIST-INFO".clone_into(&mut wheel.info)),
     );
     put(
         "dist-info-of-another-project",
         "dist-info-name",
-        wheel_lie(|wheel| wheel.info = "other-1.0.dist-info".to_owned()),
+        wheel_lie(|wheel| "other-1.0.dist-info".clone_into(&mut wheel.info)),
     );
     put(
         "metadata-of-another-project",
