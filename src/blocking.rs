@@ -27,7 +27,10 @@ where
     drop(start(work));
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the wrapper that others must use")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the wrapper that others must use"
+)]
 fn start<T, F>(work: F) -> tokio::task::JoinHandle<T>
 where
     T: Send + 'static,

@@ -109,7 +109,7 @@ async fn from_another_machine_even_the_token_opens_nothing() {
         ("[::ffff:10.0.0.7]", 403),
     ] {
         let from: std::net::SocketAddr = format!("{from}:5000").parse().unwrap();
-        let request = axum::http::Request::get("/")
+        let request = http::Request::get("/")
             .header("Authorization", "Bearer s3cret")
             .extension(ConnectInfo(from));
         let answer = app

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use support::daemon::{Daemon, DaemonOptions};
+use support::hostile::wheel_writer::Wheel;
 use support::raw::Answer;
 use support::upstream::{FakeFile, FakeUpstream};
 use traces::{
@@ -246,6 +247,13 @@ fn a_disk_that_fills_before_the_commit_admits_nothing() {
     daemon.cli(&["scrub"]).expect(0);
 }
 
+/// A small wheel with a megabyte of metadata.
+fn talkative(project: &str) -> FakeFile {
+    let mut wheel = Wheel::new(project, "1.0");
+    wheel.metadata.extend("A long story.\n".repeat(75_000).bytes());
+    FakeFile::new(&format!("{project}-1.0-py3-none-any.whl"), wheel.build(|_| {}))
+}
+
 #[test]
 fn without_a_reserve_the_disk_itself_refuses() {
     let Some(disk) = Disk::mount() else { return };
@@ -258,12 +266,13 @@ fn without_a_reserve_the_disk_itself_refuses() {
     assert_full(&put(&daemon, &large));
     assert_only(&daemon, &old, 1);
 
-    // Small files until the disk refuses inside a commit. Whatever was acknowledged must survive that.
+    // Small files with much metadata, which goes into the tables, until the disk refuses inside a commit. Whatever was
+    // acknowledged must survive that.
     let mut acknowledged = vec![old];
     let mut refused = 0;
-    for n in 0..400 {
-        disk.leave(48 << 10);
-        let file = FakeFile::wheel(&format!("small{n}"), "1.0", 20_000);
+    for n in 0..200 {
+        disk.leave(256 << 10);
+        let file = talkative(&format!("small{n}"));
         let answer = put(&daemon, &file);
         if answer.status == 200 {
             assert_eq!(answer.json()["outcome"], "admitted", "{answer}");
@@ -271,16 +280,13 @@ fn without_a_reserve_the_disk_itself_refuses() {
             continue;
         }
         assert!([503, 507].contains(&answer.status), "{answer}");
-        assert_eq!(
-            answer.header("content-type"),
-            "application/problem+json",
-            "{answer}"
-        );
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{answer}");
         refused += 1;
         if refused > 5 {
             break;
         }
     }
+    eprintln!("{} files acknowledged, then {refused} refused", acknowledged.len());
     assert!(refused > 0, "the disk never was full");
     assert_eq!(daemon.get("/healthz").status, 200);
     for file in &acknowledged {

@@ -33,15 +33,21 @@ fn errors(root: &Value, schema: &Value, document: &Value, at: &str) -> Vec<Strin
                     found.push(format!("{at}: {document} is not {says}"));
                 }
             }
-            "const" if document != says => found.push(format!("{at}: {document} is not {says}")),
-            "enum" if !says.as_array().unwrap().contains(document) => {
-                found.push(format!("{at}: {document} is none of {says}"))
+            "const" => {
+                if document != says {
+                    found.push(format!("{at}: {document} is not {says}"));
+                }
             }
-            "const" | "enum" => {}
-            "minimum" if document.as_f64() < says.as_f64() => {
-                found.push(format!("{at}: {document} < {says}"))
+            "enum" => {
+                if !says.as_array().unwrap().contains(document) {
+                    found.push(format!("{at}: {document} is none of {says}"));
+                }
             }
-            "minimum" => {}
+            "minimum" => {
+                if document.as_f64() < says.as_f64() {
+                    found.push(format!("{at}: {document} < {says}"));
+                }
+            }
             "minLength" | "maxLength" => {
                 let (length, bound) = (
                     document.as_str().map_or(0, str::len) as u64,

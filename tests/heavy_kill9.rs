@@ -30,9 +30,9 @@ const ROUNDS: u64 = 100;
 /// No more rounds are begun after this, so that a slow machine ends too; at least half of them are made.
 const TIME: Duration = Duration::from_secs(150);
 /// Files a round: handed in by PUT, asked for on demand, and ingested by a job.
-const PUTS: usize = 6;
-const ASKED: usize = 4;
-const JOBBED: usize = 4;
+const PUTS: usize = 10;
+const ASKED: usize = 6;
+const JOBBED: usize = 6;
 
 /// What clients were told: digest to file name.
 type Acknowledged = Arc<Mutex<BTreeMap<String, String>>>;

@@ -37,7 +37,10 @@ pub enum CatalogError {
     },
     /// Between the judgment and the commit other metadata was handed out for the file: the next judgment knows it.
     #[error("other metadata than its own was handed out for {filename} while it was judged; ask again")]
-    OtherMetadata { filename: String },
+    OtherMetadata {
+        /// The wheel under judgment.
+        filename: String,
+    },
     /// An entry of the log does not parse: written by a newer version, or damaged.
     #[error("entry {n} of the log cannot be read: {why}")]
     BadEntry {

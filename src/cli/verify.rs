@@ -17,7 +17,7 @@ use super::output::{Output, bytes, count, note};
 use super::policy::policy_in_force;
 use crate::app::archive_limits;
 use crate::package::{DistributionFilename, HashClaim};
-use crate::policy::{Case, Decision, JudgedFile, Policy, Verdict, decide};
+use crate::policy::{Case, Decision, JudgedFile, Policy, Profile, Verdict, decide};
 use crate::verify::{ArchiveLimits, CheckName, Evidence, Outcome, Published, examine};
 
 /// Bytes read at a time while a file is measured.
@@ -38,6 +38,9 @@ pub struct VerifyArgs {
     /// Files checked at once [default: the number of processor cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
+    /// Built-in profile to judge by, instead of the configured one
+    #[arg(long, value_name = "PROFILE", value_parser = ["strict", "standard", "audit"])]
+    policy: Option<String>,
 }
 
 /// What is needed to judge a file.
@@ -66,7 +69,12 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<ExitStatus, Failure> 
     }
     let config = context.config()?;
     let bench = Bench {
-        policy: policy_in_force(&config),
+        policy: match args.policy.as_deref() {
+            Some("strict") => Policy::builtin(Profile::Strict),
+            Some("audit") => Policy::builtin(Profile::Audit),
+            Some(_) => Policy::builtin(Profile::Standard),
+            None => policy_in_force(&config),
+        },
         limits: archive_limits(&config.limits),
         max_file: config.limits.file.bytes(),
         now: Timestamp::now(),

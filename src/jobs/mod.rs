@@ -189,11 +189,24 @@ impl Jobs {
     }
 
     /// Asks a job to end; false when it does not run any more.
-    pub fn cancel(&self, id: u64) -> bool {
-        self.live(id).is_some_and(|live| {
+    pub async fn cancel(&self, id: u64) -> Result<bool, DbError> {
+        if let Some(live) = self.live(id) {
             live.cancel.cancel();
-            true
-        })
+            return Ok(true);
+        }
+        // One that an earlier process left, seen by a verb that does not go on with it.
+        self.0
+            .db
+            .transact(move |tx| {
+                let Some(mut row) = tx.get(&JOBS, &id)?.filter(|row| row.view.finished_at.is_none()) else {
+                    return Ok(false);
+                };
+                row.view.state = JobState::Cancelled;
+                row.view.finished_at = Some(Timestamp::now());
+                tx.put(&JOBS, &id, &row)?;
+                Ok::<_, DbError>(true)
+            })
+            .await
     }
 
     /// Jobs that run or wait.

@@ -88,7 +88,7 @@ impl Selection {
             .iter()
             .filter(|candidate| !pinned || self.names(candidate))
             .filter_map(|candidate| Some((candidate.name(listed.project()).ok()?, candidate)))
-            .filter(|(name, _)| self.admits(name.version()) && (pinned || targets.keep(name)))
+            .filter(|(name, _)| self.admits(name.version()) && targets.keep(name))
             .collect();
         if pinned {
             return matching;

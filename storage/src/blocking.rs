@@ -13,7 +13,10 @@ pub(crate) type Task<T> = tokio::task::JoinHandle<T>;
 /// Starts `work` on a blocking thread, inside the caller's tracing span.
 ///
 /// Dropping the handle does not stop the work: whatever it owns is dropped when it ends.
-#[expect(clippy::disallowed_methods, reason = "this is the wrapper that others must use")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the wrapper that others must use"
+)]
 pub(crate) fn start<T, F>(work: F) -> Task<T>
 where
     T: Send + 'static,

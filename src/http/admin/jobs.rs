@@ -44,7 +44,7 @@ pub async fn show(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<ax
 #[utoipa::path(delete, path = "/api/v1/jobs/{id}", tag = "jobs", params(("id" = u64, Path)), responses((status = 202), (status = 404, description = "problem+json"), (status = 409, description = "it has ended")))]
 pub async fn cancel(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let id = parse(&id)?;
-    if jobs.cancel(id) {
+    if jobs.cancel(id).await? {
         return Ok(StatusCode::ACCEPTED);
     }
     Err(match jobs.get(id).await? {

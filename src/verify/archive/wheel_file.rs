@@ -37,7 +37,8 @@ impl WheelFile {
     /// Reads the headers; anything after an empty line is a body, which installers ignore too.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "WHEEL is not UTF-8".to_owned())?;
-        let (mut version, mut generator, mut purelib, mut build) = (None, None, None, None);
+        let (mut version, mut purelib, mut build) = (None, None, None);
+        let mut generators: Vec<&str> = Vec::new();
         let mut tags = BTreeSet::new();
         for line in text.lines().take_while(|line| !line.trim().is_empty()) {
             let Some((key, value)) = line.split_once(':') else {
@@ -46,9 +47,13 @@ impl WheelFile {
             let value = value.trim();
             let slot = match key.to_ascii_lowercase().as_str() {
                 "wheel-version" => &mut version,
-                "generator" => &mut generator,
                 "root-is-purelib" => &mut purelib,
                 "build" => &mut build,
+                // Tools that repair a wheel add a line of their own (delocate, on real wheels for macOS) [m].
+                "generator" => {
+                    generators.push(value);
+                    continue;
+                }
                 "tag" => {
                     expand(value, &mut tags)?;
                     continue;
@@ -74,7 +79,7 @@ impl WheelFile {
         }
         Ok(Self {
             minor,
-            generator,
+            generator: (!generators.is_empty()).then(|| generators.join("; ")),
             root_is_purelib,
             tags,
             build,

@@ -1,0 +1,535 @@
+//! Promise: README and docs/ are true. The tour runs, every `chiron …` line parses, every configuration is accepted,
+//! every path and link leads somewhere, and the table of who may import whom is the one that is checked.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chiron::cli::Cli;
+use clap::Parser as _;
+use support::clients::{client, isolated};
+use support::daemon::{CHIRON, Daemon, DaemonOptions, cli, run};
+use support::upstream::FakeUpstream;
+use support::wheels::wheel;
+
+/// Where the documents say that the daemon listens.
+const ADDRESS: &str = "127.0.0.1:8080";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// README and everything under docs/, with the top folder's other documents.
+fn documents() -> Vec<(String, String)> {
+    let mut paths: Vec<String> = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "benches/README.md"]
+        .map(str::to_owned)
+        .to_vec();
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().to_str().unwrap().to_owned();
+        if Path::new(&name).extension().is_some_and(|e| e == "md") {
+            paths.push(format!("docs/{name}"));
+        }
+    }
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| (path.clone(), read(&path)))
+        .collect()
+}
+
+/// A fenced block: what stands behind the fence, and the text between.
+struct Block {
+    info: String,
+    text: String,
+}
+
+fn blocks(document: &str) -> Vec<Block> {
+    let mut found = Vec::new();
+    let mut open: Option<Block> = None;
+    for line in document.lines() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(info)) => {
+                open = Some(Block {
+                    info: info.trim().to_owned(),
+                    text: String::new(),
+                });
+            }
+            (Some(_), Some(_)) => found.extend(open.take()),
+            (Some(block), None) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a fence is not closed");
+    found
+}
+
+/// The text of all blocks of one kind, in order.
+fn marked(document: &str, info: &str) -> String {
+    let all = blocks(document).into_iter().filter(|block| block.info == info);
+    let text: String = all.map(|block| block.text).collect();
+    assert!(!text.is_empty(), "no block is marked `{info}`");
+    text
+}
+
+/// What stands between backticks in running text.
+fn spans(document: &str) -> Vec<String> {
+    let mut fenced = false;
+    let text: Vec<&str> = document
+        .lines()
+        .filter(|line| {
+            let fence = line.starts_with("```");
+            fenced ^= fence;
+            !fenced && !fence
+        })
+        .collect();
+    let text = text.join("\n");
+    let spans = text.split('`').skip(1).step_by(2);
+    spans.map(|span| span.replace('\n', " ")).collect()
+}
+
+/// The words of a shell line, up to its comment; enough of a shell for the lines that we write.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, '#') if word.is_none() => break,
+            (None, ' ') => words.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// The arguments of a line that begins with `chiron`, without what the shell does with its output.
+fn arguments(line: &str) -> Option<Vec<String>> {
+    let words = words(line.trim());
+    let assigned = words
+        .iter()
+        .take_while(|word| word.starts_with("CHIRON_") && word.contains('='))
+        .count();
+    let (first, rest) = words.get(assigned..)?.split_first()?;
+    let end = rest
+        .iter()
+        .position(|word| [">", "|", "&&", "&", ";"].contains(&word.as_str()));
+    (first == "chiron").then(|| rest[..end.unwrap_or(rest.len())].to_vec())
+}
+
+/// Names in capitals stand for what the reader puts there.
+fn filled_in(argument: &str) -> String {
+    match argument {
+        "N" => "1".to_owned(),
+        "sha256:HEX" => format!("sha256:{}", "0".repeat(64)),
+        other => other.to_owned(),
+    }
+}
+
+#[test]
+fn every_command_in_the_documents_is_one() {
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for (path, document) in documents() {
+        let shell = blocks(&document)
+            .into_iter()
+            .filter(|block| block.info.split(' ').next() == Some("sh"));
+        let lines: Vec<String> = shell
+            .flat_map(|block| block.text.lines().map(str::to_owned).collect::<Vec<_>>())
+            .chain(spans(&document))
+            .collect();
+        for line in lines {
+            // `chiron VERB --help` and the like speak of any verb.
+            let arguments = arguments(&line).filter(|a| !a.is_empty() && a[0] != "VERB");
+            let Some(arguments) = arguments else { continue };
+            seen += 1;
+            let all = std::iter::once("chiron".to_owned()).chain(arguments.iter().map(|a| filled_in(a)));
+            let alone = arguments.iter().all(|word| !word.starts_with('-')) && arguments.len() <= 2;
+            match Cli::try_parse_from(all) {
+                Ok(_) => {}
+                // In running text a verb may be named without what it needs: `chiron yank`.
+                Err(error)
+                    if alone
+                        && matches!(
+                            error.kind(),
+                            clap::error::ErrorKind::MissingRequiredArgument
+                                | clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                                | clap::error::ErrorKind::MissingSubcommand
+                        ) => {}
+                Err(error) => wrong.push(format!("{path}: {line}\n  {error}")),
+            }
+        }
+    }
+    assert!(seen > 60, "only {seen} commands were found: the reader is broken");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_configuration_in_the_documents_is_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("chiron.toml");
+    let mut seen = 0;
+    for (path, document) in documents() {
+        // The other documents show the configuration of installers.
+        if !["README.md", "docs/configuration.md"].contains(&path.as_str()) {
+            continue;
+        }
+        for block in blocks(&document).iter().filter(|block| block.info == "toml") {
+            seen += 1;
+            fs::write(&file, &block.text).unwrap();
+            let output = cli(dir.path(), &["config", "check"]);
+            assert_eq!(output.status, 0, "{path}:\n{}\n{output}", block.text);
+        }
+    }
+    assert!(seen >= 2, "only {seen} configurations were found");
+}
+
+#[test]
+fn every_link_and_path_leads_somewhere() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (path, document) in documents() {
+        let folder = root().join(&path).parent().unwrap().to_owned();
+        for (at, _) in document.match_indices("](") {
+            let target = document[at + 2..].split(')').next().unwrap();
+            if !target.contains("://") {
+                seen += 1;
+                if !folder.join(target.split('#').next().unwrap()).exists() {
+                    wrong.push(format!("{path}: link to {target}"));
+                }
+            }
+        }
+        for span in spans(&document) {
+            let ours = [
+                "src/",
+                "storage/src",
+                "tuf-repo/",
+                "tests/",
+                "benches/",
+                "docs/",
+                "schemas/",
+            ];
+            let plain = span
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+            if plain && ours.iter().any(|start| span.starts_with(start)) {
+                seen += 1;
+                if !root().join(&span).exists() {
+                    wrong.push(format!("{path}: {span} is not there"));
+                }
+            }
+        }
+    }
+    assert!(seen > 40, "only {seen} links and paths were found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The map's paths, and the files that the line of each names.
+fn map() -> Vec<(String, Vec<String>)> {
+    let mut map: Vec<(String, Vec<String>)> = Vec::new();
+    for line in marked(&read("README.md"), "text map").lines() {
+        let mut said = line;
+        if !line.starts_with(' ') {
+            let (path, rest) = line.split_once(' ').unwrap();
+            map.push((path.to_owned(), Vec::new()));
+            said = rest;
+        }
+        let files = said
+            .split([' ', ',', ';', ':', '(', ')'])
+            .filter(|word| Path::new(word).extension().is_some_and(|e| e == "rs"));
+        map.last_mut().unwrap().1.extend(files.map(str::to_owned));
+    }
+    map
+}
+
+/// Folders with source of their own: not those that hold nothing but the tests of the file beside them.
+fn source_folders(under: &Path, found: &mut BTreeSet<PathBuf>) {
+    for entry in fs::read_dir(under).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            source_folders(&path, found);
+        } else if path.file_name().is_some_and(|name| name != "tests.rs") {
+            found.insert(under.to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_map_is_the_tree() {
+    let map = map();
+    let mut wrong = Vec::new();
+    for (path, files) in &map {
+        if !root().join(path).exists() {
+            wrong.push(format!("{path} is on the map and not there"));
+        }
+        let parent = Path::new(path).parent().unwrap_or(Path::new("")).to_owned();
+        for file in files {
+            let near = [root().join(path).join(file), root().join(&parent).join(file)];
+            if !near.iter().any(|path| path.exists()) {
+                wrong.push(format!("{path}: {file} is not there"));
+            }
+        }
+    }
+    let drawn: BTreeSet<PathBuf> = map
+        .iter()
+        .map(|(path, _)| root().join(path.trim_end_matches('/')))
+        .collect();
+    let mut there = BTreeSet::new();
+    for member in ["src", "storage/src", "tuf-repo/src"] {
+        source_folders(&root().join(member), &mut there);
+    }
+    there.remove(&root().join("src"));
+    for entry in fs::read_dir(root().join("src")).unwrap() {
+        there.insert(entry.unwrap().path());
+    }
+    let missing = there.difference(&drawn);
+    wrong.extend(missing.map(|path| format!("{} is not on the map", path.display())));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The quoted strings of a piece of Rust, in order.
+fn quoted(code: &str) -> Vec<&str> {
+    code.split('"').skip(1).step_by(2).collect()
+}
+
+/// The table of README as `tests/architecture.rs` would have it.
+fn import_table() -> String {
+    let code = read("tests/architecture.rs");
+    let (_, table) = code.split_once("const MAY_IMPORT").unwrap();
+    let (_, table) = table.split_once("= &[").unwrap();
+    let (table, _) = table.split_once("\n];").unwrap();
+    let mut text = "| module | may import |\n|---|---|\n".to_owned();
+    for entry in table.split('(').skip(1) {
+        let (module, others) = quoted(entry)
+            .split_first()
+            .map(|(m, o)| (*m, o.to_vec()))
+            .unwrap();
+        if ["main", "lib"].contains(&module) {
+            continue;
+        }
+        let others: Vec<String> = others.iter().map(|other| format!("`{other}`")).collect();
+        let others = if others.is_empty() {
+            "–".to_owned()
+        } else {
+            others.join(", ")
+        };
+        text += &format!("| `{module}` | {others} |\n");
+    }
+    text
+}
+
+/// `CHIRON_BLESS=1` writes the table anew.
+#[test]
+fn the_table_of_imports_is_the_one_that_is_checked() {
+    let readme = read("README.md");
+    let wanted = import_table();
+    assert!(wanted.lines().count() > 12, "{wanted}");
+    let start = readme.find("| module | may import |").expect("the table");
+    let end = start + readme[start..].find("\n\n").unwrap() + 1;
+    if std::env::var_os("CHIRON_BLESS").is_some() {
+        let blessed = [&readme[..start], &wanted, &readme[end..]].concat();
+        fs::write(root().join("README.md"), blessed).unwrap();
+        return;
+    }
+    assert_eq!(
+        &readme[start..end],
+        wanted,
+        "CHIRON_BLESS=1 cargo test --release --test readme writes it"
+    );
+}
+
+/// A folder to walk the tour in: `chiron`, `pip` and `uv` on the path, and the daemon's data where the tour has them.
+struct Tourist {
+    daemon: Daemon,
+    home: tempfile::TempDir,
+    resolver_index: String,
+}
+
+impl Tourist {
+    /// Nothing when pip or uv is not there.
+    fn new(daemon: Daemon, upstream: &FakeUpstream) -> Option<Self> {
+        let (pip, uv) = (client("pip-new", "pip")?, client("uv", "uv")?);
+        let home = tempfile::tempdir().unwrap();
+        let bin = home.path().join("bin");
+        fs::create_dir(&bin).unwrap();
+        symlink(CHIRON, bin.join("chiron")).unwrap();
+        symlink(uv, bin.join("uv")).unwrap();
+        // Not a link: a virtual environment is found by the path of its python.
+        let script = format!(
+            "#!/bin/sh\nexec '{}' --disable-pip-version-check \"$@\"\n",
+            pip.display()
+        );
+        fs::write(bin.join("pip"), script).unwrap();
+        assert_eq!(
+            run(Command::new("chmod").arg("+x").arg(bin.join("pip"))).status,
+            0
+        );
+        symlink(daemon.data_dir(), home.path().join("chiron-data")).unwrap();
+        Some(Self {
+            daemon,
+            home,
+            resolver_index: upstream.index_url(),
+        })
+    }
+
+    /// Runs the lines as one script that stops at the first failure; what it said.
+    #[track_caller]
+    fn walk(&self, script: &str) -> String {
+        let script = script.replace(ADDRESS, self.daemon.addr());
+        let path = format!(
+            "{}:{}",
+            self.home.path().join("bin").display(),
+            std::env::var("PATH").unwrap()
+        );
+        let mut shell = isolated(Path::new("bash"), self.home.path());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CHIRON_") {
+                shell.env_remove(&name);
+            }
+        }
+        let output = run(shell
+            .args(["-euxo", "pipefail", "-c", &script])
+            .env("PATH", path)
+            .env("PIP_INDEX_URL", &self.resolver_index)
+            .env("UV_NO_CONFIG", "1")
+            .env("UV_PYTHON_DOWNLOADS", "never"));
+        assert_eq!(output.status, 0, "{output}");
+        output.stdout
+    }
+}
+
+fn tour_upstream(upstream: &FakeUpstream) {
+    upstream.add(wheel("click", "8.1.7", &[]));
+    upstream.add(wheel("flask", "3.0.3", &["click>=8"]));
+    upstream.add(wheel("flask", "3.1.0", &["click>=8"]));
+    upstream.add(wheel("idna", "3.10", &[]));
+    upstream.add(wheel("httpx", "0.28.1", &["idna"]));
+    upstream.add(wheel("pluggy", "1.5.0", &[]));
+    upstream.add(wheel("six", "1.16.0", &[]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tour_of_the_readme_works() {
+    let upstream = FakeUpstream::start().await;
+    tour_upstream(&upstream);
+    let daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()));
+    let Some(tourist) = Tourist::new(daemon, &upstream) else {
+        return;
+    };
+    let readme = read("README.md");
+    let said = tourist.walk(&marked(&readme, "sh tour"));
+    for promise in [
+        "flask-3.0.3-py3-none-any.whl is served",
+        "1 would be admitted",
+        "event 0 is in the log",
+        "and continues the log of",
+    ] {
+        assert!(said.contains(promise), "`{promise}` is missing in:\n{said}");
+    }
+    let home = tourist.home.path();
+    for there in [
+        "try-pip/flask",
+        "try-uv/click",
+        "then/flask-3.0.3-py3-none-any.whl",
+    ] {
+        let found = [home.join(there), home.join(format!("{there}.py"))];
+        assert!(found.iter().any(|path| path.exists()), "{there} is missing");
+    }
+    let states: Vec<bool> = tourist.daemon.page("httpx")["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["url"].as_str().unwrap().contains("/files/"))
+        .collect();
+    assert_eq!(states, [true]);
+    assert_eq!(
+        tourist.daemon.cli(&["show", "httpx==0.28.1"]).status,
+        0,
+        "it was ingested"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_curated_part_of_the_tour_works() {
+    let upstream = FakeUpstream::start().await;
+    tour_upstream(&upstream);
+    upstream.add(wheel("acme-tools", "1.0", &[]));
+    let readme = read("README.md");
+    let config = marked(&readme, "toml");
+    let options = DaemonOptions::default()
+        .config(&config)
+        .env("CHIRON_UPSTREAM__0__URL", &upstream.index_url());
+    let daemon = Daemon::start(options);
+    let Some(tourist) = Tourist::new(daemon, &upstream) else {
+        return;
+    };
+    fs::write(tourist.home.path().join("chiron.toml"), &config).unwrap();
+    let server = format!("export CHIRON_SERVER=http://{ADDRESS}\n");
+    tourist.walk(&(server + &marked(&readme, "sh tour curated")));
+    let daemon = &tourist.daemon;
+    assert_eq!(daemon.get("/simple/six/").status, 404, "nobody ingested it");
+    daemon.cli(&["ingest", "acme-tools"]).expect(1);
+    assert_eq!(daemon.get("/simple/acme-tools/").status, 404);
+    assert_eq!(upstream.count("/simple/acme-tools/"), 0, "the name is owned");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_is_checked_without_chiron() {
+    let upstream = FakeUpstream::start().await;
+    let daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()));
+    // More than one bundle, the last one partial.
+    for n in 0..300 {
+        let file = wheel("demo", &format!("1.{n}"), &[]);
+        daemon.put_file(&file.filename, &file.bytes);
+    }
+    let document = read("docs/log.md");
+    let script = daemon.home().join("log-check.py");
+    fs::write(&script, marked(&document, "python log-check")).unwrap();
+    let check = |log: &str| {
+        run(Command::new("python3")
+            .arg(&script)
+            .arg(log)
+            .env("no_proxy", "127.0.0.1"))
+    };
+    let output = check(&format!("{}/log", daemon.base())).expect(0);
+    assert!(output.stdout.contains("300 entries give the root"), "{output}");
+
+    let openssl = Command::new("openssl").arg("version").output();
+    if openssl.is_err() {
+        eprintln!("LEFT OUT: there is no openssl to check the checkpoint's signature with");
+        return;
+    }
+    let home = daemon.home();
+    fs::write(home.join("log.key"), daemon.cli(&["log", "key"]).expect(0).stdout).unwrap();
+    let note = daemon.cli(&["log", "checkpoint"]).expect(0).stdout;
+    let signature = marked(&document, "sh log-signature");
+    let verify = |note: &str| {
+        fs::write(home.join("before.txt"), note).unwrap();
+        run(Command::new("bash")
+            .args(["-euo", "pipefail", "-c", &signature])
+            .current_dir(home))
+    };
+    verify(&note).expect(0);
+    assert_ne!(
+        verify(&note.replacen("300", "301", 1)).status,
+        0,
+        "another size was signed"
+    );
+}
