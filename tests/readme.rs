@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -330,7 +331,7 @@ fn import_table() -> String {
         } else {
             others.join(", ")
         };
-        text += &format!("| `{module}` | {others} |\n");
+        writeln!(text, "| `{module}` | {others} |").unwrap();
     }
     text
 }

@@ -376,7 +376,7 @@ mod tests {
 
     fn bench() -> Bench {
         Bench {
-            policy: Policy::builtin(crate::policy::Profile::Standard),
+            policy: Policy::builtin(Profile::Standard),
             limits: ArchiveLimits::default(),
             max_file: 1_000,
             now: Timestamp::UNIX_EPOCH,
