@@ -182,7 +182,9 @@ pub fn assemble(
     let mut taken: HashSet<&str> = HashSet::with_capacity(rows.len());
     let mut files = Vec::with_capacity(rows.len() + candidates.map_or(0, |c| c.files.len()));
     for row in rows {
-        settled.insert((&row.judged.filename, row.judged.sha256));
+        if !row.is_only_misnamed() {
+            settled.insert((&row.judged.filename, row.judged.sha256));
+        }
         // A name stays with the content first admitted under it, even while that is out of service.
         if row.state != FileState::Refused {
             taken.insert(&row.judged.filename);

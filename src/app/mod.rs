@@ -80,6 +80,7 @@ pub struct App {
     parts: Parts,
     token: String,
     max_body: usize,
+    mode: OpenMode,
 }
 
 /// What [`App::rebuild_catalog`] did.
@@ -100,7 +101,7 @@ pub struct RebuildReport {
 }
 
 /// How long jobs may go on while the process ends; what is cut off goes on at the next start.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(2);
 
 impl App {
     /// Opens the data folder, making what is not there yet.
@@ -127,6 +128,7 @@ impl App {
             parts,
             token,
             max_body,
+            mode,
         })
     }
 
@@ -158,7 +160,11 @@ impl App {
     pub async fn shutdown(self) {
         self.parts.jobs.stop(DRAIN).await;
         self.parts.mirror.close(DRAIN).await;
-        if let Err(error) = self.parts.db.flush().await {
+        // What is acknowledged is in the synced write-ahead log already: a verb need not wait for the tables,
+        // a daemon does so that its next start reads no log.
+        if self.mode == OpenMode::Daemon
+            && let Err(error) = self.parts.db.flush().await
+        {
             tracing::warn!(%error, "the tables were not flushed; nothing acknowledged is lost, the next start reads the write-ahead log");
         }
     }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use chiron_storage::{BlobOptions, BlobStore, Db, DbOptions, Log};
+use chiron_storage::{BlobOptions, BlobStore, Db, DbError, DbOptions, Log};
 use tokio::sync::{RwLock, Semaphore};
 
 use super::{AppError, folder};
@@ -23,7 +23,7 @@ use crate::verify::ArchiveLimits;
 const CACHED_FILES: u64 = 250_000;
 
 /// Downloads beside each check of an ingest job, so that the checks never wait for the network.
-const FETCHES_PER_CHECK: usize = 3;
+const FETCHES_PER_CHECK: usize = 6;
 
 /// The parts that others are made of.
 pub(super) struct Parts {
@@ -46,9 +46,14 @@ impl Parts {
         };
         // The tables are opened first: their lock is the data folder's lock.
         let tables = path.join("db");
-        let db = blocking::run(move || Db::open(&tables, options))
+        let opened = blocking::run(move || Db::open(&tables, options))
             .await
-            .map_err(|Lost| AppError::Db(chiron_storage::DbError::Closed))??;
+            .map_err(|Lost| AppError::Db(DbError::Closed))?;
+        let db = match opened {
+            // The folder that a person named, not the one inside that happens to hold the lock.
+            Err(DbError::Locked { .. }) => return Err(AppError::Locked { path }),
+            other => other?,
+        };
         let blobs = BlobStore::open_at(
             &path,
             BlobOptions {

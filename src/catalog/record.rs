@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Actor, FileRef, Judged};
 use crate::package::{ProjectPage, Status};
+use crate::verify::{CheckName, Outcome};
 
 /// Column families, in the order in which they are created.
 pub const FAMILIES: &[&str] = &[
@@ -133,6 +134,15 @@ impl FileRow {
     /// Quarantined because the stored bytes are damaged, not because of a judgment.
     pub fn is_damaged(&self) -> bool {
         self.state == FileState::Quarantined && self.judged.reasons.iter().any(|r| r.check == STORE_CHECK)
+    }
+
+    /// Refused only because somebody promised other bytes under the name: nothing was found against these
+    /// bytes themselves, so a sound promise of them is judged anew. (The other checks were skipped then.)
+    pub fn is_only_misnamed(&self) -> bool {
+        self.state == FileState::Refused
+            && self.judged.reasons.iter().all(|reason| {
+                reason.check == CheckName::Hashes.as_str() || reason.code == Outcome::Skipped.as_str()
+            })
     }
 
     /// The file's identity.

@@ -13,7 +13,7 @@ pub struct Index {
     /// It is also the longest that a release or a yank of upstream stays unseen.
     pub fresh: Period,
     /// How old an upstream page may be and still be served while upstream does not answer. Past it the project is
-    /// answered 503. Threat: an attacker who cuts the line to hide a yank or a fix.
+    /// answered 502. Threat: an attacker who cuts the line to hide a yank or a fix.
     pub stale_max: Period,
 }
 

@@ -57,7 +57,7 @@ impl HotPath {
         let begun = Instant::now();
         let form = form(request.headers());
         // Names are looked up as they stand: what is not normalised is in no page's key.
-        let content = self.pages.hot(name, form)?;
+        let content = self.pages.hot(name, form, begun)?;
         let response = content.answer(form, request.headers(), REVALIDATE);
         let bytes = http_body::Body::size_hint(response.body()).exact().unwrap_or(0);
         let status = response.status().as_u16();

@@ -43,6 +43,10 @@ pub fn form(headers: &HeaderMap) -> Form {
         let quality = parts
             .find_map(|p| p.trim().strip_prefix("q=").map(thousandths))
             .unwrap_or(1_000);
+        if quality == 1_000 && best.is_none_or(|(seen, _)| seen < 1_000) {
+            // Nothing that follows can be wanted more.
+            return form;
+        }
         if quality > 0 && best.is_none_or(|(seen, _)| quality > seen) {
             best = Some((quality, form));
         }

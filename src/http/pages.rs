@@ -199,7 +199,7 @@ impl Pages {
     /// A project's page in a form, from memory where it still holds.
     pub async fn project(&self, project: &ProjectName, form: Form) -> Result<Arc<Content>, Problem> {
         let json = form == Form::Json;
-        if let Some(content) = self.hot(project.as_str(), form) {
+        if let Some(content) = self.hot(project.as_str(), form, Instant::now()) {
             return Ok(content);
         }
         let head = self.mirror.catalog().head(project.as_str());
@@ -211,12 +211,12 @@ impl Pages {
     }
 
     /// The page in memory, if it still holds: nothing is parsed, awaited or allocated.
-    pub fn hot(&self, project: &str, form: Form) -> Option<Arc<Content>> {
+    pub fn hot(&self, project: &str, form: Form, now: Instant) -> Option<Arc<Content>> {
         let page = self.cache.get(&PageRef {
             project,
             json: form == Form::Json,
         })?;
-        let holds = page.head == self.mirror.catalog().head(project) && page.good_until > Instant::now();
+        let holds = page.head == self.mirror.catalog().head(project) && page.good_until > now;
         holds.then(|| Arc::clone(&page.content))
     }
 

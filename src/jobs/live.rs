@@ -14,6 +14,8 @@ pub struct LiveJob {
     bell: watch::Sender<u64>,
     /// Asks the job to end.
     pub cancel: CancellationToken,
+    /// Tells that the job has ended and is written down.
+    pub done: CancellationToken,
 }
 
 impl LiveJob {
@@ -22,6 +24,7 @@ impl LiveJob {
             view: Mutex::new(view),
             bell: watch::Sender::new(0),
             cancel: CancellationToken::new(),
+            done: CancellationToken::new(),
         }
     }
 

@@ -271,6 +271,7 @@ impl Jobs {
             view.error = ended.err();
         });
         self.keep(live, &work).await;
+        live.done.cancel();
     }
 
     /// Writes down where a job stands.

@@ -12,7 +12,6 @@ use crate::index::Candidate;
 use crate::package::{DistributionFilename, ProjectName};
 use crate::telemetry::Queue;
 use crate::upstream::{Mode, Upstream, UpstreamError};
-use crate::verify::{CheckName, Outcome};
 
 /// A wheel up to this size is fetched whole when its metadata is asked for: one request to upstream
 /// instead of two, and the verdict is there when the installer comes back for the file. Bytes.
@@ -50,7 +49,7 @@ impl Mirror {
             return Ok(delivered(row));
         }
         let Some((project, upstream, candidate)) = self.offer(wanted).await? else {
-            return Ok(Delivery::Unknown);
+            return self.unoffered(wanted).await;
         };
         let _waiting = self.gate().metrics.enqueue(Queue::Verdict);
         let pulled = tokio::time::timeout(
@@ -70,7 +69,7 @@ impl Mirror {
             return self.own_metadata(delivered(row)).await;
         }
         let Some((project, upstream, candidate)) = self.offer(wanted).await? else {
-            return Ok(Delivery::Unknown);
+            return self.unoffered(wanted).await;
         };
         if !candidate.is_wheel() {
             return Ok(Delivery::Unknown);
@@ -162,11 +161,23 @@ impl Mirror {
         if let Some(denied) = self.denied(&wanted.sha256) {
             return Ok(Some(denied.row));
         }
+        Ok(self.row(wanted).await?.filter(|row| !row.is_only_misnamed()))
+    }
+
+    async fn row(&self, wanted: &Wanted) -> Result<Option<Arc<FileRow>>, Arc<MirrorError>> {
         let rows = self.catalog().by_digest(wanted.sha256).await.map_err(arc)?;
         let row = rows
             .into_iter()
             .find(|row| row.judged.filename == wanted.filename);
-        Ok(row.filter(|row| !only_misnamed(row)).map(Arc::new))
+        Ok(row.map(Arc::new))
+    }
+
+    /// What is said when nobody offers the file: what was judged of it, if anything was.
+    async fn unoffered<T>(&self, wanted: &Wanted) -> Result<Delivery<T>, Arc<MirrorError>> {
+        Ok(self
+            .row(wanted)
+            .await?
+            .map_or(Delivery::Unknown, Delivery::Denied))
     }
 
     /// Who offers the file now.
@@ -235,7 +246,7 @@ impl Mirror {
 
     /// What came for a wish: upstream may have delivered other bytes than it promised.
     fn met(&self, wanted: &Wanted, row: Arc<FileRow>) -> Delivery<Arc<FileRow>> {
-        if row.judged.sha256 == wanted.sha256 && !only_misnamed(&row) {
+        if row.judged.sha256 == wanted.sha256 && !row.is_only_misnamed() {
             return delivered(row);
         }
         let denied = Denied {
@@ -252,20 +263,6 @@ fn delivered(row: Arc<FileRow>) -> Delivery<Arc<FileRow>> {
         FileState::Admitted => Delivery::Ready(row),
         FileState::Quarantined | FileState::Refused | FileState::Revoked => Delivery::Denied(row),
     }
-}
-
-/// Refused only because somebody promised other bytes under the name: nothing was found against these
-/// bytes themselves, so a sound promise of them is judged anew.
-fn only_misnamed(row: &FileRow) -> bool {
-    row.state == FileState::Refused
-        && row
-            .judged
-            .reasons
-            .iter()
-            // The other checks are skipped then: the bytes are not the ones that were promised.
-            .all(|reason| {
-                reason.check == CheckName::Hashes.as_str() || reason.code == Outcome::Skipped.as_str()
-            })
 }
 
 /// Whether judging again could not come to another end, or is not ours to do: a person revoked it, or the

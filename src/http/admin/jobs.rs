@@ -98,7 +98,10 @@ pub async fn events(
             if changes.changed().await.is_err() {
                 return;
             }
-            tokio::time::sleep(PACE).await;
+            tokio::select! {
+                () = tokio::time::sleep(PACE) => {}
+                () = live.done.cancelled() => {}
+            }
         }
     };
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
