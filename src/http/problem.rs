@@ -218,7 +218,9 @@ fn internal(error: &(dyn std::error::Error + 'static)) -> Problem {
 
 fn full(detail: &str) -> Problem {
     let title = "The disk is full";
-    let detail = format!("{detail}; nothing was changed. Free space, or run `chiron gc`");
+    let detail = format!(
+        "{detail}; nothing was changed. Free space, or run `chiron gc`; if /readyz then says that it only reads, restart it"
+    );
     Problem::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", title, detail)
 }
 
@@ -304,8 +306,9 @@ impl From<&IngestError> for Problem {
     fn from(error: &IngestError) -> Self {
         match error {
             IngestError::Upstream(error) => error.into(),
-            IngestError::Blob(BlobError::NoSpace { .. })
-            | IngestError::Catalog(CatalogError::Db(DbError::NoSpace { .. })) => full(&error.to_string()),
+            IngestError::Blob(BlobError::NoSpace { .. }) => full(&error.to_string()),
+            IngestError::Catalog(CatalogError::Db(error)) => error.clone().into(),
+            IngestError::Catalog(CatalogError::OtherMetadata { filename }) => Self::broke_off(filename),
             IngestError::Blob(BlobError::TooLarge { limit, .. }) => {
                 Self::from(BlobError::TooLarge { limit: *limit })
             }
@@ -321,6 +324,7 @@ impl From<Arc<MirrorError>> for Problem {
             MirrorError::Upstream(error) => error.into(),
             MirrorError::Down(error) => Self::from(&**error),
             MirrorError::BrokeOff { what, .. } => Self::broke_off(what),
+            MirrorError::Catalog(CatalogError::Db(error)) => error.clone().into(),
             MirrorError::Catalog(_) | MirrorError::Blob(_) | MirrorError::Filename(_) => internal(&*error),
         }
     }
