@@ -26,8 +26,13 @@ pub(super) fn apply(tx: &mut Tx<'_>, n: u64, entry: &Entry) -> Result<(), Catalo
             row.note = Some(d.reason.clone());
         })?,
         Event::Restored(d) => amend(tx, n, entry, d, |row| {
-            row.state = FileState::Admitted;
-            row.judged.reasons.clear();
+            // Taking a revocation back admits nothing that was not admitted before it.
+            if row.state == FileState::Revoked && !row.judged.reasons.is_empty() {
+                row.state = FileState::Quarantined;
+            } else {
+                row.state = FileState::Admitted;
+                row.judged.reasons.clear();
+            }
             row.note = Some(d.reason.clone());
         })?,
         Event::ProjectStatus {
