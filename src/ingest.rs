@@ -12,10 +12,10 @@ use crate::blocking::{self, Lost};
 use crate::catalog::{Catalog, CatalogError, FileRef, FileRow, Judgment, Origin};
 use crate::package::simple::CoreMetadata;
 use crate::package::{DistributionFilename, HashClaim, PageFile, Yank};
-use crate::policy::{Case, Decision, JudgedFile, Policy, Verdict, decide};
+use crate::policy::{Case, Circumstances, Decision, JudgedFile, Policy, Verdict, decide};
 use crate::telemetry::{Metrics, Queue};
 use crate::upstream::{Upstream, UpstreamError};
-use crate::verify::{ArchiveLimits, CheckName, Evidence, Published, examine};
+use crate::verify::{Attached, CheckName, Checks, Evidence, Published, examine};
 
 /// What its publisher, or the index, says of a file before anyone has looked at it.
 #[derive(Debug, Clone)]
@@ -96,8 +96,8 @@ pub struct Gate {
     pub catalog: Catalog,
     /// The rules in force; fixed while the process runs.
     pub policy: Arc<Policy>,
-    /// Bounds on what an archive may make the checks do.
-    pub limits: ArchiveLimits,
+    /// How the checks are set up.
+    pub setup: Checks,
     /// Largest file taken in, bytes. Threat: filling the disk.
     pub max_file: u64,
     /// Checks at once: they are bound by the processor.
@@ -203,7 +203,7 @@ impl Gate {
             .core_metadata
             .extend(self.catalog.seen(measured.sha256).await?);
         let file = staged.read_handle()?;
-        let (name, limits, metrics) = (name.clone(), self.limits.clone(), self.metrics.clone());
+        let (name, setup, metrics) = (name.clone(), self.setup.clone(), self.metrics.clone());
         let _queued = self.metrics.enqueue(Queue::Gate);
         let _permit = self.checks.acquire().await.map_err(|_| lost())?;
         blocking::run(move || {
@@ -213,7 +213,8 @@ impl Gate {
                 &measured,
                 &name,
                 &published,
-                &limits,
+                &Attached::default(),
+                &setup,
                 Timestamp::now(),
                 timer,
             );
@@ -254,6 +255,7 @@ impl Gate {
             evidence,
             handed_in: claims.origin == Origin::File,
             name_taken_by: self.catalog.name_taken_by(&file).await?,
+            circumstances: Circumstances::default(),
             now: Timestamp::now(),
         };
         let timer = self.metrics.decide_timer();

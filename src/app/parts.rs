@@ -17,7 +17,7 @@ use crate::mirror::{Mirror, MirrorLimits, Source};
 use crate::policy::{Policy, Profile};
 use crate::telemetry::Metrics;
 use crate::upstream::{IndexSource, Limits, Mode, RedactedUrl, UpstreamConfig};
-use crate::verify::ArchiveLimits;
+use crate::verify::{ArchiveLimits, Checks};
 
 /// Files of upstream pages kept in memory; about 600 bytes each. Threat: memory.
 const CACHED_FILES: u64 = 250_000;
@@ -69,7 +69,10 @@ impl Parts {
             blobs,
             catalog,
             policy: Arc::new(Policy::builtin(profile(config.policy.profile))),
-            limits: archive_limits(&config.limits),
+            setup: Checks {
+                archive: archive_limits(&config.limits),
+                ..Checks::default()
+            },
             max_file: config.limits.file.bytes(),
             checks: Arc::new(Semaphore::new(checks)),
             sealing: Arc::new(RwLock::new(())),

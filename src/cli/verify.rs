@@ -17,8 +17,8 @@ use super::output::{Output, bytes, count, note};
 use super::policy::policy_in_force;
 use crate::app::archive_limits;
 use crate::package::{DistributionFilename, HashClaim};
-use crate::policy::{Case, Decision, JudgedFile, Policy, Profile, Verdict, decide};
-use crate::verify::{ArchiveLimits, CheckName, Evidence, Outcome, Published, examine};
+use crate::policy::{Case, Circumstances, Decision, JudgedFile, Policy, Profile, Verdict, decide};
+use crate::verify::{Attached, CheckName, Checks, Evidence, Outcome, Published, examine};
 
 /// Bytes read at a time while a file is measured.
 const READ_BYTES: usize = 1 << 20;
@@ -46,7 +46,7 @@ pub struct VerifyArgs {
 /// What is needed to judge a file.
 struct Bench {
     policy: Policy,
-    limits: ArchiveLimits,
+    checks: Checks,
     max_file: u64,
     now: Timestamp,
 }
@@ -75,7 +75,10 @@ pub fn run(context: &Context, args: &VerifyArgs) -> Result<ExitStatus, Failure> 
             Some(_) => Policy::builtin(Profile::Standard),
             None => policy_in_force(&config),
         },
-        limits: archive_limits(&config.limits),
+        checks: Checks {
+            archive: archive_limits(&config.limits),
+            ..Checks::default()
+        },
         max_file: config.limits.file.bytes(),
         now: Timestamp::now(),
     };
@@ -169,7 +172,8 @@ impl Bench {
                     &measured,
                     &name,
                     &published,
-                    &self.limits,
+                    &Attached::default(),
+                    &self.checks,
                     self.now,
                     |_| (),
                 );
@@ -201,6 +205,7 @@ impl Bench {
             evidence: &evidence,
             handed_in: true,
             name_taken_by: None,
+            circumstances: Circumstances::default(),
             now: self.now,
         };
         Ok(decide(&self.policy, &case))
@@ -377,7 +382,7 @@ mod tests {
     fn bench() -> Bench {
         Bench {
             policy: Policy::builtin(Profile::Standard),
-            limits: ArchiveLimits::default(),
+            checks: Checks::default(),
             max_file: 1_000,
             now: Timestamp::UNIX_EPOCH,
         }

@@ -3,7 +3,10 @@
 use chiron_storage::Digest;
 use jiff::Timestamp;
 
-use super::{CheckRow, Decision, JudgedFile, Policy, PolicyRef, Reason, VERDICT_SCHEMA, Verdict};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{AdvisoriesRef, CheckRow, Decision, JudgedFile, Policy, PolicyRef, Reason, VERDICT_SCHEMA, Verdict};
 use crate::verify::{Evidence, Outcome};
 
 /// Everything a judgment depends on, besides the policy.
@@ -17,8 +20,57 @@ pub struct Case<'a> {
     pub handed_in: bool,
     /// Another content is already admitted under this filename.
     pub name_taken_by: Option<Digest>,
+    /// What is known beside the evidence.
+    pub circumstances: Circumstances,
     /// The verdict's time; no rule looks at it.
     pub now: Timestamp,
+}
+
+/// What a judgment depends on besides evidence and rules.
+#[derive(Debug, Clone, Default)]
+pub struct Circumstances {
+    /// When upstream says the file was published.
+    pub upload_time: Option<Timestamp>,
+    /// When this site first judged the file; the judgment's own time for a new one.
+    pub first_seen: Option<Timestamp>,
+    /// Yanked (PEP 592), by upstream or an operator; the reason, maybe empty.
+    pub yanked: Option<String>,
+    /// The name is one that only this site supplies.
+    pub owned: bool,
+    /// What earlier files of the project had.
+    pub history: History,
+    /// Waivers on this very content that stand at the judgment's time.
+    pub waivers: Vec<Waiver>,
+    /// The advisory database that was used.
+    pub advisories: Option<AdvisoriesRef>,
+}
+
+/// What files of the project that were admitted before had: the measure of a downgrade and of a regression.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// The lowest version with an admitted file whose signature passed (PEP 440, as text).
+    pub signed_since: Option<String>,
+    /// For each level of reproducibility that an admitted file reached, the lowest version that did.
+    pub levels: Vec<(String, String)>,
+}
+
+/// A person's decision to let something pass, for one content and one check, until it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Waiver {
+    /// Which check's objections it covers; `policy` for those the policy adds itself.
+    pub check: String,
+    /// Only the objection with this code; every one of the check when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Who asked for it, and who confirmed it where two persons are needed.
+    pub by: Vec<String>,
+    /// When it stops counting.
+    #[schemars(with = "String")]
+    pub until: Timestamp,
+    /// The log's event that holds it.
+    pub event: u64,
 }
 
 /// Judges one file.
@@ -79,6 +131,7 @@ pub fn decide(policy: &Policy, case: &Case<'_>) -> Verdict {
             profile: policy.profile().as_str().to_owned(),
             digest: policy.digest(),
         },
+        advisories: case.circumstances.advisories.clone(),
         decided_at: case.now,
         event: None,
     }
@@ -150,6 +203,7 @@ mod tests {
             evidence,
             handed_in,
             name_taken_by: None,
+            circumstances: Circumstances::default(),
             now: NOW,
         };
         decide(&Policy::builtin(profile), &case)

@@ -4,6 +4,6 @@ mod decide;
 mod profile;
 mod verdict;
 
-pub use decide::{Case, decide};
+pub use decide::{Case, Circumstances, History, Waiver, decide};
 pub use profile::{Policy, Profile, Requirement};
-pub use verdict::{CheckRow, Decision, JudgedFile, PolicyRef, Reason, VERDICT_SCHEMA, Verdict};
+pub use verdict::{AdvisoriesRef, CheckRow, Decision, JudgedFile, PolicyRef, Reason, VERDICT_SCHEMA, Verdict};

@@ -94,6 +94,18 @@ pub struct PolicyRef {
     pub digest: Digest,
 }
 
+/// Which advisory database was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AdvisoriesRef {
+    /// The newest change of any record in it.
+    #[schemars(with = "String")]
+    pub as_of: Timestamp,
+    /// SHA-256 over its content, `sha256:…`.
+    #[serde(with = "chiron_storage::digest::prefixed")]
+    #[schemars(with = "String")]
+    pub digest: Digest,
+}
+
 /// A judgment of one file, replayable: it names its evidence and its policy by digest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
@@ -109,6 +121,9 @@ pub struct Verdict {
     pub reasons: Vec<Reason>,
     /// The rules that led from the checks to the decision.
     pub policy: PolicyRef,
+    /// The advisory database that was used; absent while none was ever loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advisories: Option<AdvisoriesRef>,
     /// RFC 3339, UTC.
     #[schemars(with = "String")]
     pub decided_at: Timestamp,

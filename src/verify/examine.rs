@@ -5,9 +5,16 @@ use std::fs::File;
 
 use chiron_storage::{Digest, Measured};
 use jiff::Timestamp;
-use serde_json::{Map, json};
+use serde_json::json;
 
-use super::{ArchiveLimits, CheckName, Evidence, Outcome, hashes, structure};
+use super::advisories::advisories;
+use super::reproducibility::reproducibility;
+use super::sbom::sbom;
+use super::signature::signature;
+use super::{
+    ArchiveLimits, CheckName, Document, Evidence, Outcome, ProjectAdvisories, Rebuilders, Report, SbomLimits,
+    SourceArchive, Trust, hashes, hashes::HashReport, structure,
+};
 use crate::package::{DistributionFilename, HashClaim};
 
 /// What is said of a file before anyone has looked at it.
@@ -23,108 +30,185 @@ pub struct Published {
     pub by: String,
 }
 
+/// What came along with the file, still unverified.
+#[derive(Debug)]
+pub struct Attached {
+    /// Attestations, bills of materials, statements.
+    pub documents: Vec<Document>,
+    /// The source that a wheel is held against.
+    pub source: SourceArchive,
+    /// What the advisory database in force says of the project; `None` while none was ever loaded.
+    pub advisories: Option<ProjectAdvisories>,
+}
+
+impl Default for Attached {
+    fn default() -> Self {
+        Self {
+            documents: Vec::new(),
+            source: SourceArchive::NotPublished,
+            advisories: None,
+        }
+    }
+}
+
+/// How the checks are set up: the same for every file. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Checks {
+    /// Bounds on what an archive may make the checks do.
+    pub archive: ArchiveLimits,
+    /// Whom signatures may lead back to.
+    pub trust: Trust,
+    /// Bounds on bills of materials.
+    pub sbom: SbomLimits,
+    /// Whose rebuilds count.
+    pub rebuilders: Rebuilders,
+}
+
 /// The outcome of [`examine`].
 #[derive(Debug)]
 pub struct Examined {
-    /// In the order of the gate.
+    /// In the order of the gate, one for each check.
     pub evidence: Vec<Evidence>,
     /// The wheel's own METADATA, when its structure passed.
     pub core_metadata: Option<Vec<u8>>,
+    /// The bill of materials that is served beside the file.
+    pub sbom: Option<Vec<u8>>,
 }
 
 /// Runs the checks; what `watch` gives is held while one runs. Blocking and bound by the processor: call it on a
-/// blocking thread.
+/// blocking thread. What is not the published file, or is no sound archive, is read by no further check.
 pub fn examine<W>(
     file: &File,
     measured: &Measured,
     name: &DistributionFilename,
     published: &Published,
-    limits: &ArchiveLimits,
+    attached: &Attached,
+    checks: &Checks,
     now: Timestamp,
     watch: impl Fn(CheckName) -> W,
 ) -> Examined {
     let subject = measured.sha256;
-    let watching = watch(CheckName::Hashes);
-    let mut digests = hashes(file, measured, &published.hashes, published.size, &published.by);
-    drop(watching);
+    let mut digests = {
+        let _watching = watch(CheckName::Hashes);
+        hashes(file, measured, &published.hashes, published.size, &published.by)
+    };
     if digests.outcome == Outcome::Fail {
-        // These bytes are not the file that was asked for: nothing parses them.
-        let skipped = "not looked at: the bytes are not the published file".to_owned();
-        let structure = Evidence::new(
-            CheckName::Structure,
-            subject,
-            Outcome::Skipped,
-            skipped,
-            Map::new(),
-            now,
-        );
-        let hashes = Evidence::new(
-            CheckName::Hashes,
-            subject,
-            digests.outcome,
-            digests.summary,
-            digests.facts,
-            now,
-        );
-        return Examined {
-            evidence: vec![structure, hashes],
-            core_metadata: None,
+        let hashes = Report {
+            outcome: digests.outcome,
+            summary: digests.summary,
+            facts: digests.facts,
         };
-    }
-    let watching = watch(CheckName::Structure);
-    let found = structure(file, measured.size, name, limits);
-    drop(watching);
-    if let Some(own) = found.core_metadata.as_deref().map(Digest::of) {
-        let differing: Vec<_> = published.core_metadata.iter().filter(|d| **d != own).collect();
-        if !differing.is_empty() {
-            digests.outcome = Outcome::Fail;
-            digests.summary = format!(
-                "the core metadata published for it (sha256 {}) is not the wheel's own (sha256 {own})",
-                differing
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            );
-            digests.facts.insert(
-                "findings".to_owned(),
-                json!([{ "code": "metadata-differs", "detail": digests.summary }]),
-            );
-        }
-        digests
-            .facts
-            .insert("core_metadata_sha256".to_owned(), json!(own.to_string()));
-        digests.facts.insert(
-            "core_metadata_published".to_owned(),
-            json!(
-                published
-                    .core_metadata
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-            ),
+        return unread(
+            subject,
+            now,
+            skipped("not looked at: the bytes are not the published file"),
+            hashes,
         );
     }
-    let passed = found.outcome == Outcome::Pass;
-    Examined {
-        core_metadata: found.core_metadata.filter(|_| passed),
-        evidence: vec![
-            Evidence::new(
-                CheckName::Structure,
-                subject,
-                found.outcome,
-                found.summary,
-                found.facts,
-                now,
-            ),
-            Evidence::new(
-                CheckName::Hashes,
-                subject,
-                digests.outcome,
-                digests.summary,
-                digests.facts,
-                now,
-            ),
-        ],
+    let found = {
+        let _watching = watch(CheckName::Structure);
+        structure(file, measured.size, name, &checks.archive)
+    };
+    if let Some(own) = found.core_metadata.as_deref().map(Digest::of) {
+        compare_metadata(&mut digests, own, &published.core_metadata);
     }
+    let hashes = Report {
+        outcome: digests.outcome,
+        summary: digests.summary,
+        facts: digests.facts,
+    };
+    let structure = Report {
+        outcome: found.outcome,
+        summary: found.summary,
+        facts: found.facts,
+    };
+    if structure.outcome != Outcome::Pass || hashes.outcome == Outcome::Fail {
+        return unread(subject, now, structure, hashes);
+    }
+    let contents = found.contents.as_ref();
+    let signature = {
+        let _watching = watch(CheckName::Signature);
+        signature(name, subject, &attached.documents, &checks.trust, now)
+    };
+    let bill = {
+        let _watching = watch(CheckName::Sbom);
+        sbom(name, subject, contents, &attached.documents, &checks.sbom, now)
+    };
+    let source = {
+        let _watching = watch(CheckName::Reproducibility);
+        let (documents, rebuilders) = (&attached.documents, &checks.rebuilders);
+        reproducibility(
+            name,
+            subject,
+            contents,
+            &attached.source,
+            documents,
+            rebuilders,
+            &checks.archive,
+        )
+    };
+    let known = {
+        let _watching = watch(CheckName::Advisories);
+        advisories(name, attached.advisories.as_ref(), now)
+    };
+    let reports = [structure, hashes, signature, bill.report, source, known];
+    Examined {
+        evidence: CheckName::ALL
+            .into_iter()
+            .zip(reports)
+            .map(|(check, report)| report.into_evidence(check, subject, now))
+            .collect(),
+        core_metadata: found.core_metadata,
+        sbom: bill.served,
+    }
+}
+
+fn skipped(why: &str) -> Report {
+    Report::new(Outcome::Skipped, why)
+}
+
+/// The evidence when nothing further may read the file.
+fn unread(subject: Digest, now: Timestamp, structure: Report, hashes: Report) -> Examined {
+    let why = "not looked at: the file did not get past structure and hashes";
+    let reports = [
+        structure,
+        hashes,
+        skipped(why),
+        skipped(why),
+        skipped(why),
+        skipped(why),
+    ];
+    Examined {
+        evidence: CheckName::ALL
+            .into_iter()
+            .zip(reports)
+            .map(|(check, report)| report.into_evidence(check, subject, now))
+            .collect(),
+        core_metadata: None,
+        sbom: None,
+    }
+}
+
+/// Holds the metadata that was published, or handed out, against the wheel's own.
+fn compare_metadata(digests: &mut HashReport, own: Digest, published: &[Digest]) {
+    let list = |digests: &[&Digest]| digests.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let differing: Vec<_> = published.iter().filter(|digest| **digest != own).collect();
+    if !differing.is_empty() {
+        digests.outcome = Outcome::Fail;
+        digests.summary = format!(
+            "the core metadata published for it (sha256 {}) is not the wheel's own (sha256 {own})",
+            list(&differing).join(", "),
+        );
+        digests.facts.insert(
+            "findings".to_owned(),
+            json!([{ "code": "metadata-differs", "detail": digests.summary }]),
+        );
+    }
+    digests
+        .facts
+        .insert("core_metadata_sha256".to_owned(), json!(own.to_string()));
+    digests.facts.insert(
+        "core_metadata_published".to_owned(),
+        json!(list(&published.iter().collect::<Vec<_>>())),
+    );
 }

@@ -1,12 +1,26 @@
 //! What is true of a file: each check turns bytes and attached documents into [`Evidence`]. A check never decides;
 //! what follows from the evidence is `policy`'s to say.
 
+pub mod advisories;
 pub mod archive;
+mod contents;
+mod document;
 pub mod evidence;
 mod examine;
 pub mod hashes;
+mod report;
+pub mod reproducibility;
+pub mod sbom;
+pub mod signature;
 
+pub use advisories::ProjectAdvisories;
 pub use archive::{ArchiveLimits, Finding, Structure, structure};
+pub use contents::{ContentEntry, Contents};
+pub use document::{Document, DocumentKind, DocumentOrigin, DocumentRef};
 pub use evidence::{CheckName, Evidence, Outcome, Tool};
-pub use examine::{Examined, Published, examine};
+pub use examine::{Attached, Checks, Examined, Published, examine};
 pub use hashes::{HashReport, hashes};
+pub use report::Report;
+pub use reproducibility::{Rebuilders, SourceArchive};
+pub use sbom::SbomLimits;
+pub use signature::Trust;

@@ -6,6 +6,7 @@ use std::io;
 use serde_json::{Map, Value, json};
 
 use crate::package::metadata::CoreMetadata;
+use crate::verify::Contents;
 use crate::verify::evidence::Outcome;
 
 /// How many findings are listed; all are counted. An archive can hold a hundred thousand defects.
@@ -42,6 +43,8 @@ pub struct Structure {
     pub core_metadata: Option<Vec<u8>>,
     /// `METADATA` or `PKG-INFO`, parsed, when the check passed.
     pub parsed: Option<CoreMetadata>,
+    /// What later checks need of a wheel, when the check passed.
+    pub contents: Option<Contents>,
 }
 
 /// Why a check ends early.
@@ -139,6 +142,7 @@ impl Report {
                 facts,
                 core_metadata,
                 parsed,
+                contents: None,
             };
         };
         let mut summary = match &first.entry {
@@ -155,6 +159,7 @@ impl Report {
             facts: self.facts,
             core_metadata: None,
             parsed: None,
+            contents: None,
         }
     }
 
@@ -169,6 +174,7 @@ impl Report {
             facts,
             core_metadata: None,
             parsed: None,
+            contents: None,
         }
     }
 }
