@@ -17,7 +17,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use chiron::package::simple::{CoreMetadata, IndexFile, IndexPage, parse_json};
 use chiron::package::{DistributionFilename, ProjectName, Status};
-use chiron::verify::{ArchiveLimits, Outcome, structure};
+use chiron::verify::{
+    ArchiveLimits, Attached, Checks, Document, DocumentKind, DocumentOrigin, Outcome, Published, SbomLimits,
+    examine, sbom, structure,
+};
 use chiron_storage::{Db, DbOptions, Digest, Log, LogKey, Measure, Raw, Table};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -42,7 +45,16 @@ const WRITERS: [usize; 2] = [1, 256];
 /// Bytes of the generated wheel's largest member.
 const MEMBER_BYTES: usize = 8 << 20;
 
-criterion_group!(benches, digests, structures, pages, log_appends, table_reads);
+criterion_group!(
+    benches,
+    digests,
+    structures,
+    gate,
+    bills,
+    pages,
+    log_appends,
+    table_reads
+);
 criterion_main!(benches);
 
 /// Count, limit, SHA-256 and BLAKE3 in one pass, in the pieces that a download is staged in.
@@ -86,11 +98,75 @@ fn structures(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The largest, a middling and a small wheel of the folder, or one of our own making.
-fn wheels(folder: &tempfile::TempDir) -> Vec<PathBuf> {
-    let Some(corpus) = std::env::var_os("CHIRON_BENCH_WHEELS") else {
-        return vec![generated(folder)];
+/// Every check of the gate on every wheel of the folder; bytes of wheel per second on one core.
+fn gate(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let files: Vec<_> = all_wheels()
+        .unwrap_or_else(|| vec![generated(&folder)])
+        .into_iter()
+        .map(|path| {
+            let name = DistributionFilename::parse(&path.file_name().unwrap().to_string_lossy()).unwrap();
+            let mut measure = Measure::new(u64::MAX);
+            measure.update(&fs::read(&path).unwrap()).unwrap();
+            (name, File::open(&path).unwrap(), measure.finish())
+        })
+        .collect();
+    let mut group = criterion.benchmark_group("gate");
+    group.sample_size(10).throughput(Throughput::Bytes(
+        files.iter().map(|(_, _, measured)| measured.size).sum(),
+    ));
+    group.bench_function(BenchmarkId::new("examine", files.len()), |bench| {
+        bench.iter(|| {
+            for (name, file, measured) in &files {
+                let (published, attached, checks) =
+                    (Published::default(), Attached::default(), Checks::default());
+                let found = examine(file, measured, name, &published, &attached, &checks, now, |_| ());
+                assert!(found.sbom.is_some(), "{}", name.raw());
+            }
+        });
+    });
+    group.finish();
+}
+
+/// A bill of 500 components that is read and validated, and one that is written.
+fn bills(criterion: &mut Criterion) {
+    let name = DistributionFilename::parse("bench-1.0-py3-none-any.whl").unwrap();
+    let file = sbom::Subject {
+        name: &name,
+        sha256: Digest::of(b"bench"),
+        metadata: None,
+        contents: None,
     };
+    let components: Vec<_> = (0..500)
+        .map(|n| serde_json::json!({ "type": "library", "bom-ref": format!("c{n}"), "name": format!("part-{n}"),
+            "version": "1.0", "purl": format!("pkg:cargo/part-{n}@1.0"), "licenses": [{ "expression": "MIT" }] }))
+        .collect();
+    let bill = serde_json::json!({ "bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": components,
+        "metadata": { "component": { "type": "library", "name": "bench", "version": "1.0", "purl": "pkg:pypi/bench@1.0" } } });
+    let document = Document {
+        kind: DocumentKind::Sbom,
+        origin: DocumentOrigin::Beside,
+        bytes: serde_json::to_vec(&bill).unwrap().into(),
+    };
+    let mut group = criterion.benchmark_group("sbom");
+    for (what, documents, outcome) in [
+        ("validate", std::slice::from_ref(&document), Outcome::Pass),
+        ("write", &[], Outcome::Absent),
+    ] {
+        group.bench_function(what, |bench| {
+            bench.iter(|| {
+                let found = sbom::sbom(&file, documents, &[], &SbomLimits::default());
+                assert_eq!(found.report.outcome, outcome, "{}", found.report.summary);
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Every wheel of the folder that `CHIRON_BENCH_WHEELS` names, the smallest first.
+fn all_wheels() -> Option<Vec<PathBuf>> {
+    let corpus = std::env::var_os("CHIRON_BENCH_WHEELS")?;
     let mut found: Vec<_> = fs::read_dir(corpus)
         .expect("CHIRON_BENCH_WHEELS names a folder")
         .map(|entry| entry.unwrap().path())
@@ -98,6 +174,14 @@ fn wheels(folder: &tempfile::TempDir) -> Vec<PathBuf> {
         .map(|path| (fs::metadata(&path).unwrap().len(), path))
         .collect();
     found.sort();
+    Some(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The largest, a middling and a small wheel of the folder, or one of our own making.
+fn wheels(folder: &tempfile::TempDir) -> Vec<PathBuf> {
+    let Some(found) = all_wheels() else {
+        return vec![generated(folder)];
+    };
     [1.0, 0.75, 0.25]
         .iter()
         .map(|part| {
@@ -108,7 +192,7 @@ fn wheels(folder: &tempfile::TempDir) -> Vec<PathBuf> {
                 reason = "within the list"
             )]
             let place = ((found.len() - 1) as f64 * part) as usize;
-            found[place].1.clone()
+            found[place].clone()
         })
         .collect()
 }

@@ -1,8 +1,19 @@
 //! The documents of the admin API, as the handlers write them and the command line reads them.
 
+mod advisories;
+
+mod policy;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub use policy::{PolicyChange, PolicyRequest, PolicyText, PolicyView, ReplayPage, ReplayRequest, ReplayedFile};
+
+pub use advisories::{
+    ADVISORIES_STATUS_SCHEMA, AdvisoriesLoad, AdvisoriesStatus, AdvisoryCheck, AdvisoryDatabase, AdvisoryRecords, Noted,
+    NotedRecord, VexDocumentView,
+};
 
 /// `POST /api/v1/ingest`: bring these releases in through the one path.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -174,6 +185,76 @@ pub struct DecisionView {
     /// The event's number in the log; absent in a dry run or when nothing had to change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<u64>,
+}
+
+/// `POST /api/v1/files/{sha256}/waive`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaiveRequest {
+    /// Whose objections are waived: a check of the gate, or `policy` for what the policy adds itself.
+    pub check: String,
+    /// Only the objection with this code; every one of the check when absent.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Kept in the log for ever and shown to users; 1 to 1,000 characters.
+    pub reason: String,
+    /// When it stops counting; in the future.
+    #[schema(value_type = String, format = DateTime)]
+    pub until: Timestamp,
+    /// Who answers for it; where two persons are needed, each says so once. `operator` when absent.
+    #[serde(default)]
+    pub person: Option<String>,
+    /// Say what the state would be, and write nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// The answer to a waiver, an attached document, or another cause to judge a file again.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RejudgedView {
+    /// The file that the digest in the address names.
+    pub filename: String,
+    /// 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// State before.
+    pub before: String,
+    /// State now: the same when the judgment came to the same end.
+    pub state: String,
+    /// Why it is not admitted now.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// The event of the waiver, in the log; absent in a dry run and where none was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<u64>,
+}
+
+/// `POST /api/v1/documents`: a document that waits in memory for the `PUT /api/v1/ingest/{filename}` that names it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct HeldDocument {
+    /// SHA-256 of its bytes; `documents=KIND:DIGEST` in the query of the `PUT` takes it along.
+    pub digest: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A judgment in a file's history.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct PastVerdict {
+    /// The log's event that carries it.
+    pub event: u64,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// The file's state from this event on.
+    pub state: String,
+    /// What was decided; absent when the document is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// Why it was not admitted.
+    #[serde(default)]
+    pub reasons: Vec<String>,
+    /// `sha256:…` of the verdict document: `GET /api/v1/evidence/{digest}`.
+    pub verdict: String,
 }
 
 /// One project in a list.

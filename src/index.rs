@@ -4,13 +4,15 @@
 use std::collections::{HashMap, HashSet};
 
 use chiron_storage::Digest;
+use jiff::Timestamp;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::catalog::{FileRow, FileState, ProjectSnapshot};
+use crate::catalog::{FileRow, FileState, ProjectSnapshot, Waits};
 use crate::package::simple::{CoreMetadata, IndexFile, IndexPage};
 use crate::package::{
-    DistributionFilename, FilenameError, PageFile, ProjectName, ProjectPage, SkippedEntry, Status,
+    DistributionFilename, FilenameError, PageFile, ProjectName, ProjectPage, SkippedEntry, Status, Version,
 };
+use crate::verify::DocumentKind;
 
 /// What must be escaped in one segment of a URL's path: `+` too, since some clients read it as a space.
 const SEGMENT: &AsciiSet = &CONTROLS
@@ -64,6 +66,8 @@ pub struct Candidates {
     project: ProjectName,
     files: Vec<Candidate>,
     by_sha256: HashMap<Digest, Vec<usize>>,
+    /// Those that are too young to be offered, by their place in `files`, and until when.
+    held_back: HashMap<usize, Timestamp>,
     /// Entries left out, with the reason, for `explain`.
     skipped: Vec<(String, String)>,
     /// PEP 792, upstream's word.
@@ -98,6 +102,7 @@ impl Candidates {
             project: page.name,
             files,
             by_sha256,
+            held_back: HashMap::new(),
             skipped,
             status: page.status,
             status_reason: page.status_reason,
@@ -126,6 +131,27 @@ impl Candidates {
         }
     }
 
+    /// Holds back what is too young: `until` says when a file becomes old enough, and `None` that it is, or that it can only
+    /// be told when the file has been looked at. What is held back is not listed, and still judged when it is asked for.
+    #[must_use]
+    pub fn hold_back(mut self, until: impl Fn(&Candidate) -> Option<Timestamp>) -> Self {
+        let files = self.files.iter().enumerate();
+        let held = files.filter_map(|(n, candidate)| Some((n, until(candidate)?)));
+        self.held_back = held.collect();
+        self
+    }
+
+    /// When the first of those that are held back becomes old enough.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.held_back.values().min().copied()
+    }
+
+    /// Those that a page offers.
+    fn offered(&self) -> impl Iterator<Item = &Candidate> {
+        let files = self.files.iter().enumerate();
+        files.filter_map(|(n, candidate)| (!self.held_back.contains_key(&n)).then_some(candidate))
+    }
+
     /// Whose files these are.
     pub fn project(&self) -> &ProjectName {
         &self.project
@@ -150,6 +176,15 @@ impl Candidates {
         self.files
             .iter()
             .filter(move |candidate| candidate.file.filename == filename)
+    }
+
+    /// The source distribution of a release, a `.tar.gz` rather than a `.zip`.
+    pub fn sdist_of(&self, version: &Version) -> Option<&Candidate> {
+        let of_the_release = |candidate: &&Candidate| {
+            !candidate.is_wheel() && candidate.name(&self.project).is_ok_and(|name| name.version() == version)
+        };
+        let sdists = self.files.iter().filter(of_the_release);
+        sdists.max_by_key(|candidate| candidate.file.filename.ends_with(".tar.gz"))
     }
 
     /// Why an entry of upstream's page is not listed here.
@@ -182,6 +217,10 @@ pub fn assemble(
     let mut taken: HashSet<&str> = HashSet::with_capacity(rows.len());
     let mut files = Vec::with_capacity(rows.len() + candidates.map_or(0, |c| c.files.len()));
     for row in rows {
+        // A verdict that waits for work of ours, or for upstream, hides nothing: who asks for the file waits too.
+        if matches!(row.waits(), Some(Waits::Rebuild | Waits::Upstream)) {
+            continue;
+        }
         if !row.is_only_misnamed() {
             settled.insert((&row.judged.filename, row.judged.sha256));
         }
@@ -194,7 +233,7 @@ pub fn assemble(
         }
     }
     let listed = known.is_some_and(|k| k.listed);
-    for candidate in candidates.iter().flat_map(|c| c.files()) {
+    for candidate in candidates.iter().flat_map(|c| c.offered()) {
         let name = candidate.file.filename.as_str();
         if !settled.contains(&(name, candidate.sha256)) && !taken.contains(name) && !denied(&candidate.sha256)
         {
@@ -228,7 +267,10 @@ fn admitted(row: &FileRow, root: &str) -> IndexFile {
         size: Some(judged.size),
         upload_time: judged.upload_time.clone(),
         yanked: row.yanked.as_ref().map(|y| crate::package::Yank::new(&y.reason)),
-        provenance: None,
+        provenance: judged
+            .found
+            .document(DocumentKind::Provenance)
+            .map(|_| provenance_url(root, &judged.sha256, &judged.filename)),
     }
 }
 
@@ -250,8 +292,18 @@ fn offered(candidate: &Candidate, root: &str) -> IndexFile {
         size: file.size,
         upload_time: file.upload_time.clone(),
         yanked: file.yanked.clone(),
-        provenance: None,
+        provenance: file
+            .provenance
+            .as_ref()
+            .map(|_| provenance_url(root, &candidate.sha256, &file.filename)),
     }
+}
+
+/// Where a file's provenance is served (PEP 740): beside it, so that the link names one content.
+fn provenance_url(root: &str, sha256: &Digest, filename: &str) -> String {
+    let mut url = file_url(root, sha256, filename);
+    url.push_str(".provenance");
+    url
 }
 
 /// Where a file is served, relative to a page that is `root` away from the host's root.

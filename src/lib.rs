@@ -3,6 +3,7 @@
 //! The library exists for the binary, the benches and the fuzz targets; it promises no stable API.
 //! `README.md` has the map of the modules and of who may import whom (`tests/architecture.rs` checks it).
 
+pub mod advisories;
 pub mod api;
 pub mod app;
 mod blocking;
@@ -16,6 +17,8 @@ pub mod jobs;
 pub mod mirror;
 pub mod package;
 pub mod policy;
+pub mod rebuild;
+pub mod statement;
 pub mod telemetry;
 pub mod upstream;
 pub mod verify;

@@ -16,33 +16,51 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lib", &[]),
     (
         "cli",
-        &["api", "app", "blocking", "config", "http", "package", "policy", "telemetry", "upstream", "verify"],
+        &["api", "app", "blocking", "config", "http", "package", "policy", "rebuild", "telemetry", "upstream", "verify"],
     ),
     (
         "app",
         &[
             "api", "blocking", "catalog", "config", "http", "index", "ingest", "jobs", "mirror", "package",
-            "policy", "telemetry", "upstream", "verify",
+            "advisories", "policy", "rebuild", "statement", "telemetry", "upstream", "verify",
         ],
     ),
     (
         "http",
         &[
-            "api", "blocking", "catalog", "index", "ingest", "jobs", "mirror", "package", "policy", "telemetry",
-            "upstream",
+            "api", "blocking", "catalog", "index", "ingest", "jobs", "mirror", "package", "policy", "statement",
+            "telemetry", "upstream", "verify",
         ],
     ),
-    ("jobs", &["api", "blocking", "catalog", "index", "ingest", "mirror", "package", "telemetry", "upstream"]),
+    (
+        "rebuild",
+        &["blocking", "catalog", "index", "mirror", "package", "upstream", "verify"],
+    ),
+    (
+        "jobs",
+        &[
+            "api", "blocking", "catalog", "index", "ingest", "mirror", "package", "policy", "rebuild", "statement",
+            "telemetry", "upstream", "verify",
+        ],
+    ),
     (
         "mirror",
         &["blocking", "catalog", "config", "index", "ingest", "package", "telemetry", "upstream", "verify"],
     ),
-    ("ingest", &["blocking", "catalog", "package", "policy", "telemetry", "upstream", "verify"]),
-    ("index", &["catalog", "package"]),
+    (
+        "ingest",
+        &[
+            "advisories", "blocking", "catalog", "config", "package", "policy", "statement", "telemetry", "upstream",
+            "verify",
+        ],
+    ),
+    ("index", &["catalog", "package", "verify"]),
     ("catalog", &["package", "policy", "verify"]),
     ("policy", &["verify"]),
-    ("verify", &["package"]),
+    ("verify", &["package", "statement"]),
+    ("statement", &[]),
     ("upstream", &["blocking", "package"]),
+    ("advisories", &["blocking", "package", "policy", "verify"]),
     ("package", &[]),
     ("blocking", &[]),
     ("config", &[]),
@@ -53,8 +71,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// What some modules may take of wider ones: the names after `crate::MODULE::`.
 const ONLY_THESE: &[(&str, &str, &[&str])] = &[
     ("http", "upstream", &["Mode", "State", "UpstreamError"]),
+    ("index", "verify", &["DocumentKind"]),
     ("mirror", "config", &["OwnedPatterns"]),
-    ("mirror", "verify", &["CheckName", "Outcome"]),
+    ("ingest", "config", &["OwnedPatterns"]),
+    ("mirror", "verify", &["CheckName", "Document", "DocumentKind", "DocumentOrigin", "Outcome", "Report", "advisories"]),
 ];
 
 /// What each module may take of the store. Absent: nothing.
@@ -63,6 +83,7 @@ const OF_THE_STORE: &[(&str, &[&str])] = &[
     ("app", &["*"]),
     ("http", &["*"]),
     ("jobs", &["*"]),
+    ("rebuild", &["BlobError", "Digest"]),
     ("mirror", &["BlobError", "Digest"]),
     (
         "ingest",
@@ -72,6 +93,8 @@ const OF_THE_STORE: &[(&str, &[&str])] = &[
     ("catalog", &["*"]),
     ("policy", &["Digest", "digest"]),
     ("verify", &["Digest", "Measured", "digest", "hashing"]),
+    ("statement", &["Digest"]),
+    ("advisories", &["*"]),
     ("upstream", &["Digest", "digest"]),
     ("package", &["Digest", "digest"]),
 ];

@@ -8,6 +8,7 @@ use std::path::Path;
 use chiron_storage::LogKey;
 
 use super::AppError;
+use crate::statement::StatementKey;
 
 /// Random bytes of the admin token.
 const TOKEN_BYTES: usize = 32;
@@ -69,6 +70,19 @@ pub(super) fn log_key(data: &Path, origin: &str) -> Result<LogKey, AppError> {
         return Ok(LogKey::load(&path)?);
     }
     let key = LogKey::generate(origin)?;
+    key.store(&path)?;
+    Ok(key)
+}
+
+/// The key that signs statements about files, made when the folder has none.
+pub(super) fn statement_key(data: &Path) -> Result<StatementKey, AppError> {
+    let keys = data.join("keys");
+    make(&keys)?;
+    let path = keys.join("statement.key");
+    if path.exists() {
+        return Ok(StatementKey::load(&path)?);
+    }
+    let key = StatementKey::generate()?;
     key.store(&path)?;
     Ok(key)
 }

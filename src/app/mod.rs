@@ -1,7 +1,12 @@
 //! Wiring: the data folder opened, every part built from its own piece of the configuration, and taken down in order.
 
+mod advisories;
 mod folder;
 mod parts;
+mod rebuilders;
+mod policy;
+mod rebuild;
+mod trust;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,9 +18,16 @@ use serde::Serialize;
 use crate::catalog::CatalogError;
 use crate::config::Config;
 use crate::http::{AdminToken, HotPath, Watch, router, service};
+use crate::statement::StatementKeyError;
+use crate::policy::PolicyError;
+use crate::verify::signature::TrustError;
 
+pub use advisories::advisory_settings;
 use parts::Parts;
-pub use parts::{archive_limits, profile};
+pub use parts::{archive_limits, sbom_limits};
+pub use rebuild::rebuild_settings;
+pub use policy::{policy, profile};
+pub use trust::trust;
 
 /// What the data folder is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,9 +56,18 @@ pub enum AppError {
     /// The key of the log cannot be read or made.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The key that signs statements cannot be read or made.
+    #[error(transparent)]
+    Statement(#[from] StatementKeyError),
     /// The catalogue could not be brought up to the log.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// A file that `[trust]` names cannot be used; nothing was opened.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The policy cannot be used, and there is no other to fall back to.
+    #[error("the policy cannot be used: {0}")]
+    Policy(#[from] PolicyError),
     /// The data folder, its token or its keys: something there is not as it must be.
     #[error("{}: {source}", path.display())]
     Folder {
@@ -81,6 +102,7 @@ pub struct App {
     token: String,
     max_body: usize,
     mode: OpenMode,
+    following: Option<tokio::task::AbortHandle>,
 }
 
 /// What [`App::rebuild_catalog`] did.
@@ -108,6 +130,7 @@ impl App {
     pub async fn open(config: Config, mode: OpenMode) -> Result<Self, AppError> {
         let max_body = usize::try_from(config.server.max_body.bytes()).unwrap_or(usize::MAX);
         let path = config.storage.path.clone();
+        let settings = config.trust.clone();
         let parts = Parts::open(config).await?;
         let token = folder::admin_token(&path)?;
         let behind = parts.mirror.catalog().catch_up(|done, of| {
@@ -119,12 +142,15 @@ impl App {
         });
         behind.await?;
         if mode == OpenMode::Daemon {
-            let resumed = parts.jobs.resume().await?;
+            let resumed = parts.jobs.begin().await?;
             if resumed > 0 {
                 tracing::info!(resumed, "jobs that an earlier process left go on");
             }
         }
+        let following = (mode == OpenMode::Daemon)
+            .then(|| tokio::spawn(trust::follow(settings, parts.trust.clone())).abort_handle());
         Ok(Self {
+            following,
             parts,
             token,
             max_body,
@@ -158,6 +184,9 @@ impl App {
 
     /// Lets jobs come to an end for a moment and writes out what is in memory.
     pub async fn shutdown(self) {
+        if let Some(following) = &self.following {
+            following.abort();
+        }
         self.parts.jobs.stop(DRAIN).await;
         self.parts.mirror.close(DRAIN).await;
         // What is acknowledged is in the synced write-ahead log already: a verb need not wait for the tables,

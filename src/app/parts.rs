@@ -1,26 +1,37 @@
 //! Every part, built from its own piece of the configuration.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 
 use chiron_storage::{BlobOptions, BlobStore, Db, DbError, DbOptions, Log};
 use tokio::sync::{RwLock, Semaphore};
 
+use super::rebuilders::rebuilders;
 use super::{AppError, folder};
+use crate::advisories::{self, Advisories};
 use crate::blocking::{self, Lost};
 use crate::catalog::{Catalog, FAMILIES};
 use crate::config::{self, Config};
 use crate::ingest::Gate;
 use crate::jobs::{Jobs, Settings};
 use crate::mirror::{Mirror, MirrorLimits, Source};
-use crate::policy::{Policy, Profile};
+use crate::policy::{InForce, Kept};
+use crate::rebuild::{Rebuilder, Sandbox};
+use crate::statement::builder_id;
 use crate::telemetry::Metrics;
 use crate::upstream::{IndexSource, Limits, Mode, RedactedUrl, UpstreamConfig};
-use crate::verify::{ArchiveLimits, Checks};
+use crate::verify::{ArchiveLimits, Checks, SbomLimits, Trust};
 
 /// Files of upstream pages kept in memory; about 600 bytes each. Threat: memory.
 const CACHED_FILES: u64 = 250_000;
+
+/// Largest document that is fetched with a file, in bytes. The largest provenance objects seen have some 100 KB.
+const MAX_DOCUMENT: u64 = 8 << 20;
+
+/// Every column family, whoever declares it.
+static ALL_FAMILIES: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| [FAMILIES, advisories::FAMILIES].concat());
 
 /// Downloads beside each check of an ingest job, so that the checks never wait for the network.
 const FETCHES_PER_CHECK: usize = 6;
@@ -31,24 +42,32 @@ pub(super) struct Parts {
     pub mirror: Mirror,
     pub jobs: Jobs,
     pub min_free: u64,
+    pub trust: Trust,
 }
 
 impl Parts {
     pub(super) async fn open(config: Config) -> Result<Self, AppError> {
         let path = config.storage.path.clone();
+        // Before anything is made: a bad file of [trust] is a mistake in the configuration.
+        let trust = super::trust(&config.trust)?;
+        let policy = super::policy(&config)?;
         folder::make(&path)?;
         let min_free = config.storage.min_free.bytes();
         let options = DbOptions {
             cache_bytes: usize::try_from(config.storage.cache.bytes()).unwrap_or(usize::MAX),
             readers: usize::try_from(config.storage.readers).unwrap_or(1),
             min_free_bytes: min_free,
-            families: FAMILIES,
+            families: &ALL_FAMILIES,
         };
         // The tables are opened first: their lock is the data folder's lock.
         let tables = path.join("db");
-        let opened = blocking::run(move || Db::open(&tables, options))
-            .await
-            .map_err(|Lost| AppError::Db(DbError::Closed))?;
+        let building = super::rebuild_settings(&config.reproducibility);
+        // Trying out the sandbox takes as long as opening the tables.
+        let (opened, sandbox) = tokio::join!(
+            blocking::run(move || Db::open(&tables, options)),
+            Sandbox::open(&building)
+        );
+        let opened = opened.map_err(|Lost| AppError::Db(DbError::Closed))?;
         let db = match opened {
             // The folder that a person named, not the one inside that happens to hold the lock.
             Err(DbError::Locked { .. }) => return Err(AppError::Locked { path }),
@@ -65,15 +84,24 @@ impl Parts {
         let catalog = Catalog::new(db.clone(), log);
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let checks = config.gate.parallel_on(cores).get();
+        let statements = folder::statement_key(&path)?;
         let gate = Gate {
             blobs,
             catalog,
-            policy: Arc::new(Policy::builtin(profile(config.policy.profile))),
+            policy: InForce::kept(Kept::new(path.join("policy.json"), &policy), policy)?,
             setup: Checks {
-                archive: archive_limits(&config.limits),
+                archive: held(archive_limits(&config.limits), &config.sbom),
+                sbom: sbom_limits(&config.sbom),
+                trust: trust.clone(),
+                rebuilders: rebuilders(&config.reproducibility, &sandbox, &statements)?,
                 ..Checks::default()
             },
+            statements,
+            builder: builder_id(&config.log.origin).into(),
+            advisories: Advisories::new(db.clone(), super::advisory_settings(&config.advisories)),
+            owned: config.owned_patterns(),
             max_file: config.limits.file.bytes(),
+            max_document: MAX_DOCUMENT,
             checks: Arc::new(Semaphore::new(checks)),
             sealing: Arc::new(RwLock::new(())),
             metrics: Metrics::new(),
@@ -89,28 +117,45 @@ impl Parts {
             verdict_wait: config.server.verdict_wait.duration(),
             cached_files: CACHED_FILES,
             ahead: checks,
+            max_sdist: config.reproducibility.max_sdist.bytes(),
         };
         let mirror = Mirror::new(sources, config.owned_patterns(), gate, limits);
         let settings = Settings {
             files_at_once: checks * FETCHES_PER_CHECK,
+            checks_at_once: checks,
+            rebuilds_at_once: building.parallel,
             gc_grace: config.storage.gc_grace.duration(),
         };
-        let jobs = Jobs::new(db.clone(), mirror.clone(), settings);
+        let rebuilder = Rebuilder::new(mirror.clone(), building, sandbox);
+        let jobs = Jobs::new(db.clone(), mirror.clone(), rebuilder, settings);
         Ok(Self {
             db,
             mirror,
             jobs,
             min_free,
+            trust,
         })
     }
 }
 
-/// The built-in profile that `[policy]` names.
-pub fn profile(configured: config::Profile) -> Profile {
-    match configured {
-        config::Profile::Strict => Profile::Strict,
-        config::Profile::Standard => Profile::Standard,
-        config::Profile::Audit => Profile::Audit,
+/// The bounds of the `sbom` check from `[sbom]`.
+pub fn sbom_limits(limits: &config::Sbom) -> SbomLimits {
+    let number = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    SbomLimits {
+        document_bytes: limits.document.bytes(),
+        depth: number(limits.depth),
+        values: number(limits.values),
+        documents: number(limits.documents),
+    }
+}
+
+/// With room for bills of materials as large as `[sbom]` allows.
+fn held(archive: ArchiveLimits, sbom: &config::Sbom) -> ArchiveLimits {
+    let held_bytes = sbom.document.bytes();
+    ArchiveLimits {
+        held_bytes,
+        held_total: archive.held_total.max(held_bytes.saturating_mul(2)),
+        ..archive
     }
 }
 

@@ -1,10 +1,12 @@
 //! Writing: the event, its Merkle nodes, its documents and the rows it changes go in one synced batch.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use chiron_storage::{Blake3, Digest, Log, Raw, Tx};
 use jiff::Timestamp;
 
-use super::event::{Decided, Entry, Event, Judged};
+use super::event::{Decided, Entry, Event, Found, Judged};
 use super::project::{apply, current};
 use super::record::{COUNTS, DIGESTS, DOCS, FileRow, FileState, NAMES, PROJECTS, SEEN};
 use super::{Actor, Catalog, CatalogError, FileRef, MAX_REASONS, Origin};
@@ -32,6 +34,10 @@ pub struct Judgment {
     pub core_metadata: Option<Bytes>,
     /// The evidence documents that the verdict names.
     pub evidence: Vec<Bytes>,
+    /// What rests on them.
+    pub found: Found,
+    /// Every other document that the judgment names and that may not be stored yet.
+    pub documents: Vec<Bytes>,
 }
 
 /// A decision on a file that is known.
@@ -69,7 +75,9 @@ impl Change {
             (Self::Unyank, FileState::Admitted) => Ok(row.yanked.is_some()),
             (Self::Revoke, FileState::Admitted | FileState::Quarantined)
             | (Self::Restore, FileState::Revoked) => Ok(true),
-            (Self::Revoke, FileState::Revoked) | (Self::Restore, FileState::Admitted) => Ok(false),
+            // A person's word makes what Chiron revoked stay so.
+            (Self::Revoke, FileState::Revoked) => Ok(row.is_revoked_by_chiron()),
+            (Self::Restore, FileState::Admitted) => Ok(false),
             (Self::Restore, FileState::Quarantined) if row.is_damaged() => Ok(true),
             _ => Err(wrong()),
         }
@@ -111,6 +119,7 @@ impl Catalog {
                     file: file.clone(),
                     reason,
                     by,
+                    judgment: None,
                 };
                 let event = match change {
                     Change::Yank => Event::Yanked(decided),
@@ -221,7 +230,7 @@ impl Catalog {
     }
 }
 
-fn known(tx: &Tx<'_>, file: &FileRef) -> Result<FileRow, CatalogError> {
+pub(super) fn known(tx: &Tx<'_>, file: &FileRef) -> Result<FileRow, CatalogError> {
     current(tx, file)?.ok_or(CatalogError::NoSuchFile { sha256: file.sha256 })
 }
 
@@ -231,6 +240,8 @@ fn judge(tx: &mut Tx<'_>, log: &Log, judgment: Judgment, now: Timestamp) -> Resu
         mut verdict,
         core_metadata,
         evidence,
+        found,
+        documents,
         ..
     } = judgment;
     let file = FileRef {
@@ -238,28 +249,18 @@ fn judge(tx: &mut Tx<'_>, log: &Log, judgment: Judgment, now: Timestamp) -> Resu
         filename: verdict.file.filename.clone(),
         sha256: verdict.file.sha256,
     };
-    let wanted = match verdict.decision {
-        Decision::Admit => FileState::Admitted,
-        Decision::Quarantine => FileState::Quarantined,
-        Decision::Refuse => FileState::Refused,
-    };
+    let wanted = state_of(verdict.decision);
     let before = current(tx, &file)?;
     if let Some(row) = &before {
-        let same = row.state == wanted && codes(&row.judged.reasons) == codes(&verdict.reasons);
-        // A person's revocation stands until a person takes it back; an admission until a person or damage
-        // ends it. A later, false claim about the same bytes is its claimant's fault, not the file's.
-        if same || matches!(row.state, FileState::Revoked | FileState::Admitted) {
+        // A person's revocation stands until a person takes it back; an admission until a person, damage or a
+        // judgment of the same file made again ends it. A later, false claim about the same bytes is its
+        // claimant's fault, not the file's.
+        if matches!(row.state, FileState::Revoked | FileState::Admitted) || same(row, wanted, &verdict, &found) {
             return Ok(row.clone());
         }
     }
-    if wanted == FileState::Admitted
-        && let Some(taken_by) = tx.get(&NAMES, &file.name_key())?
-        && taken_by != file.sha256
-    {
-        return Err(CatalogError::NameTaken {
-            filename: file.filename,
-            taken_by,
-        });
+    if wanted == FileState::Admitted {
+        name_is_free(tx, &file)?;
     }
     let own = core_metadata.as_ref().map(|bytes| Digest::of(bytes));
     if wanted == FileState::Admitted && tx.get(&SEEN, &file.sha256)?.is_some_and(|seen| Some(seen) != own) {
@@ -268,14 +269,10 @@ fn judge(tx: &mut Tx<'_>, log: &Log, judgment: Judgment, now: Timestamp) -> Resu
         });
     }
     verdict.event = Some(Log::size_in_tx(tx)?);
-    let document = Bytes::from(serde_json::to_vec(&verdict).map_err(|_| CatalogError::Torn {
-        what: "a verdict cannot be written as JSON",
-    })?);
-    let mut put = |bytes: &Bytes| -> Result<Digest, CatalogError> {
-        let digest = Digest::of(bytes);
-        tx.put(&DOCS, &digest, &Raw(bytes.clone()))?;
-        Ok(digest)
-    };
+    let document = verdict_document(&verdict)?;
+    for bytes in documents {
+        put(tx, &bytes)?;
+    }
     let judged = Judged {
         project,
         filename: file.filename.clone(),
@@ -284,21 +281,75 @@ fn judge(tx: &mut Tx<'_>, log: &Log, judgment: Judgment, now: Timestamp) -> Resu
         blake3: judgment.blake3,
         size: verdict.file.size,
         origin: judgment.origin,
-        core_metadata: core_metadata.as_ref().map(&mut put).transpose()?,
+        core_metadata: core_metadata.map(|bytes| put(tx, &bytes)).transpose()?,
         requires_python: judgment.requires_python,
         upload_time: judgment.upload_time,
         yanked: judgment.yanked,
-        verdict: put(&document)?,
+        verdict: put(tx, &document)?,
         reasons: verdict.reasons.into_iter().take(MAX_REASONS).collect(),
-        evidence: evidence.iter().map(put).collect::<Result<_, _>>()?,
+        evidence: put_all(tx, &evidence)?,
+        found,
     };
-    let event = match wanted {
+    append(tx, log, event_of(wanted, judged), now)?;
+    known(tx, &file)
+}
+
+/// The state that a decision asks for.
+pub(super) const fn state_of(decision: Decision) -> FileState {
+    match decision {
+        Decision::Admit => FileState::Admitted,
+        Decision::Quarantine => FileState::Quarantined,
+        Decision::Refuse => FileState::Refused,
+    }
+}
+
+pub(super) fn event_of(wanted: FileState, judged: Judged) -> Event {
+    match wanted {
         FileState::Admitted => Event::Admitted(judged),
         FileState::Quarantined => Event::Quarantined(judged),
         FileState::Refused | FileState::Revoked => Event::Refused(judged),
-    };
-    append(tx, log, event, now)?;
-    known(tx, &file)
+    }
+}
+
+/// Whether a judgment ends as the one that a row holds: the same state, objections, outcomes and documents.
+pub(super) fn same(row: &FileRow, wanted: FileState, verdict: &Verdict, found: &Found) -> bool {
+    let before = &row.judged.found;
+    let documents = |found: &Found| found.documents.iter().map(|d| d.digest).collect::<BTreeSet<_>>();
+    row.state == wanted
+        && codes(&row.judged.reasons) == codes(&verdict.reasons)
+        && before.checks == found.checks
+        && before.level == found.level
+        && before.unavailable == found.unavailable
+        && documents(before) == documents(found)
+}
+
+/// A published filename never changes its content.
+pub(super) fn name_is_free(tx: &Tx<'_>, file: &FileRef) -> Result<(), CatalogError> {
+    match tx.get(&NAMES, &file.name_key())? {
+        Some(taken_by) if taken_by != file.sha256 => Err(CatalogError::NameTaken {
+            filename: file.filename.clone(),
+            taken_by,
+        }),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn verdict_document(verdict: &Verdict) -> Result<Bytes, CatalogError> {
+    let bytes = serde_json::to_vec(verdict).map_err(|_| CatalogError::Torn {
+        what: "a verdict cannot be written as JSON",
+    })?;
+    Ok(Bytes::from(bytes))
+}
+
+/// Keeps a document under its digest.
+pub(super) fn put(tx: &mut Tx<'_>, bytes: &Bytes) -> Result<Digest, CatalogError> {
+    let digest = Digest::of(bytes);
+    tx.put(&DOCS, &digest, &Raw(bytes.clone()))?;
+    Ok(digest)
+}
+
+pub(super) fn put_all(tx: &mut Tx<'_>, documents: &[Bytes]) -> Result<Vec<Digest>, CatalogError> {
+    documents.iter().map(|bytes| put(tx, bytes)).collect()
 }
 
 fn codes(reasons: &[Reason]) -> Vec<(&str, &str)> {
@@ -310,7 +361,7 @@ fn codes(reasons: &[Reason]) -> Vec<(&str, &str)> {
 }
 
 /// Appends an entry and applies it, in the caller's transaction.
-fn append(tx: &mut Tx<'_>, log: &Log, event: Event, now: Timestamp) -> Result<u64, CatalogError> {
+pub(super) fn append(tx: &mut Tx<'_>, log: &Log, event: Event, now: Timestamp) -> Result<u64, CatalogError> {
     let last = tx.get(&COUNTS, &LAST_AT.to_owned())?.unwrap_or(0);
     // A clock that jumps back must not make the log's times run backwards: views by time rely on it.
     let millis = u64::try_from(now.as_millisecond()).unwrap_or(0).max(last);

@@ -41,6 +41,12 @@ pub enum CatalogError {
         /// The wheel under judgment.
         filename: String,
     },
+    /// The row changed between the judgment and the commit: judge it again.
+    #[error("{filename} was decided on by somebody else while it was judged again")]
+    Overtaken {
+        /// The file under judgment.
+        filename: String,
+    },
     /// An entry of the log does not parse: written by a newer version, or damaged.
     #[error("entry {n} of the log cannot be read: {why}")]
     BadEntry {

@@ -1,6 +1,8 @@
 //! The log's entries: what was decided, about what, when and by whom. Everything the catalogue holds
 //! can be made again from these and the documents that they name by digest.
 
+use std::collections::BTreeMap;
+
 use chiron_storage::{Blake3, Digest};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::package::{ProjectName, Status};
 use crate::policy::Reason;
+use crate::verify::{CheckName, DocumentKind, DocumentRef, Outcome};
 
 /// One entry. Serialised as one JSON object; these very bytes are the leaf that the log hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -66,15 +69,45 @@ pub enum Event {
         /// Who set it.
         by: Actor,
     },
+    /// A person lets something pass, for one content and until a day.
+    Waived(Waived),
+    /// Other rules are in force from now on.
+    PolicyChanged {
+        /// `strict`, `standard` or `audit`: what the rules are based on.
+        profile: String,
+        /// Over the rules and their data.
+        digest: Digest,
+        /// Why, as far as somebody said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Who changed them; `chiron` when they were found changed at a start.
+        by: Actor,
+    },
+    /// Another advisory database is in force from now on.
+    AdvisoriesLoaded {
+        /// The newest change of any record in it.
+        #[schemars(with = "String")]
+        as_of: Timestamp,
+        /// Over its content.
+        digest: Digest,
+        /// How many it holds.
+        records: u64,
+        /// Who loaded it.
+        by: Actor,
+    },
 }
 
 impl Event {
-    /// The project it is about.
-    pub fn project(&self) -> &ProjectName {
+    /// The project it is about; `None` when it is about all of them.
+    pub fn project(&self) -> Option<&ProjectName> {
         match self {
-            Self::Admitted(j) | Self::Quarantined(j) | Self::Refused(j) => &j.project,
-            Self::Yanked(d) | Self::Unyanked(d) | Self::Revoked(d) | Self::Restored(d) => &d.file.project,
-            Self::ProjectStatus { project, .. } => project,
+            Self::Admitted(j) | Self::Quarantined(j) | Self::Refused(j) => Some(&j.project),
+            Self::Yanked(d) | Self::Unyanked(d) | Self::Revoked(d) | Self::Restored(d) => {
+                Some(&d.file.project)
+            }
+            Self::ProjectStatus { project, .. } => Some(project),
+            Self::Waived(waived) => Some(&waived.file.project),
+            Self::PolicyChanged { .. } | Self::AdvisoriesLoaded { .. } => None,
         }
     }
 }
@@ -115,6 +148,99 @@ pub struct Judged {
     pub reasons: Vec<Reason>,
     /// The evidence documents the verdict rests on, in the order of the gate.
     pub evidence: Vec<Digest>,
+    /// What rests on the evidence beside the verdict.
+    #[serde(default, skip_serializing_if = "Found::is_empty")]
+    pub found: Found,
+}
+
+/// What a judgment found, in short: what others look at without reading its documents. All of it is left out of the
+/// entries of earlier versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Found {
+    /// How each check ended.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<CheckName, Outcome>,
+    /// The level of reproducibility that the file reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// The file is a wheel without compiled code.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pure: bool,
+    /// Documents that came along with the file, kept byte for byte; at most [`MAX_DOCUMENTS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<DocumentRef>,
+    /// What could not be had when it was judged (`provenance`, `source`): it is tried again when somebody asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unavailable: Vec<String>,
+    /// The bill of materials that is served beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<Digest>,
+    /// What the policy was given, as a document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Digest>,
+    /// The rules that were applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Digest>,
+    /// The advisory database that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advisories: Option<Digest>,
+}
+
+impl Found {
+    /// Nothing was noted: the entry is of an earlier version.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// How a check ended, as far as it was noted.
+    pub fn outcome(&self, check: CheckName) -> Option<Outcome> {
+        self.checks.get(&check).copied()
+    }
+
+    /// The newest document of a kind.
+    pub fn document(&self, kind: DocumentKind) -> Option<&DocumentRef> {
+        self.documents.iter().rev().find(|document| document.kind == kind)
+    }
+}
+
+/// Documents kept with one file. Threat: an entry of the log must stay far below 65,535 bytes.
+pub const MAX_DOCUMENTS: usize = 64;
+
+/// A judgment that ended otherwise than the one before it, of the same content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rejudged {
+    /// The verdict document.
+    pub verdict: Digest,
+    /// The evidence documents the verdict rests on, in the order of the gate.
+    pub evidence: Vec<Digest>,
+    /// Why it is not admitted; at most [`MAX_REASONS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// What rests on the evidence beside the verdict.
+    #[serde(default, skip_serializing_if = "Found::is_empty")]
+    pub found: Found,
+}
+
+/// A waiver: what a person lets pass, on one content, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Waived {
+    /// For which file.
+    #[serde(flatten)]
+    pub file: FileRef,
+    /// Which check's objections it covers; `policy` for those the policy adds itself.
+    pub check: String,
+    /// Only the objection with this code; every one of the check when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Kept for ever and shown to users.
+    pub reason: String,
+    /// When it stops counting.
+    #[schemars(with = "String")]
+    pub until: Timestamp,
+    /// Who answers for it: where two persons are needed, two different ones must have waived the same.
+    pub person: String,
+    /// With whose rights it was done.
+    pub by: Actor,
 }
 
 /// Reasons an event repeats from its verdict: an entry must stay far below the log's 65,535 bytes.
@@ -130,10 +256,13 @@ pub struct Decided {
     pub reason: String,
     /// Who answers for it.
     pub by: Actor,
+    /// The judgment that it follows from, when Chiron judged the file again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgment: Option<Rejudged>,
 }
 
 /// Names one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct FileRef {
     /// That the filename belongs to.
     pub project: ProjectName,
@@ -170,6 +299,6 @@ pub enum Actor {
     Operator,
     /// Relayed from an upstream.
     Upstream(String),
-    /// Chiron itself (a scrub, a damaged blob met while serving).
+    /// Chiron itself (a scrub, a damaged blob met while serving, a judgment made again).
     Chiron,
 }

@@ -4,8 +4,11 @@
 use chiron_storage::Tx;
 
 use super::error::CatalogError;
-use super::event::{Decided, Entry, Event, FileRef, Judged};
-use super::record::{COUNTS, DIGESTS, FILES, FileRow, FileState, NAMES, PROJECTS, ProjectRow, YankMark};
+use super::event::{Actor, Decided, Entry, Event, FileRef, Judged, Rejudged};
+use super::reached::Reached;
+use super::record::{
+    COUNTS, DIGESTS, FILES, FileRow, FileState, NAMES, PROJECTS, ProjectRow, WAITING, WAIVERS, YankMark,
+};
 use crate::package::ProjectName;
 
 /// Applies entry `n`.
@@ -21,20 +24,8 @@ pub(super) fn apply(tx: &mut Tx<'_>, n: u64, entry: &Entry) -> Result<(), Catalo
             });
         })?,
         Event::Unyanked(d) => amend(tx, n, entry, d, |row| row.yanked = None)?,
-        Event::Revoked(d) => amend(tx, n, entry, d, |row| {
-            row.state = FileState::Revoked;
-            row.note = Some(d.reason.clone());
-        })?,
-        Event::Restored(d) => amend(tx, n, entry, d, |row| {
-            // Taking a revocation back admits nothing that was not admitted before it.
-            if row.state == FileState::Revoked && !row.judged.reasons.is_empty() {
-                row.state = FileState::Quarantined;
-            } else {
-                row.state = FileState::Admitted;
-                row.judged.reasons.clear();
-            }
-            row.note = Some(d.reason.clone());
-        })?,
+        Event::Revoked(d) => amend(tx, n, entry, d, |row| revoke(row, d))?,
+        Event::Restored(d) => amend(tx, n, entry, d, |row| restore(row, d))?,
         Event::ProjectStatus {
             project,
             status,
@@ -45,8 +36,53 @@ pub(super) fn apply(tx: &mut Tx<'_>, n: u64, entry: &Entry) -> Result<(), Catalo
                 row.statuses.push((n, *status, reason.clone()));
             })?;
         }
+        Event::Waived(waived) => {
+            tx.put(&WAIVERS, &(waived.file.sha256, n), waived)?;
+            if current(tx, &waived.file)?.is_some_and(|row| row.state == FileState::Refused) {
+                change_row(tx, n, entry, &waived.file, |row| row.reconsider = true)?;
+            }
+            touch(tx, n, &waived.file.project, |_| {})?;
+        }
+        // Nothing follows for any row before the files are judged again, one by one.
+        Event::PolicyChanged { .. } | Event::AdvisoriesLoaded { .. } => {}
     }
     Ok(tx.put(&COUNTS, &APPLIED.to_owned(), &n.saturating_add(1))?)
+}
+
+/// A person's revocation stays that person's, whatever Chiron finds afterwards.
+fn revoke(row: &mut FileRow, decided: &Decided) {
+    let by_a_person = row.state == FileState::Revoked && row.revoked_by != Some(Actor::Chiron);
+    if let Some(judgment) = &decided.judgment {
+        rejudge(row, judgment);
+    }
+    if by_a_person && decided.by == Actor::Chiron {
+        return;
+    }
+    row.state = FileState::Revoked;
+    row.note = Some(decided.reason.clone());
+    row.revoked_by = Some(decided.by.clone());
+}
+
+fn restore(row: &mut FileRow, decided: &Decided) {
+    if let Some(judgment) = &decided.judgment {
+        rejudge(row, judgment);
+    }
+    // Taking a revocation back admits nothing that was not admitted before it.
+    if row.state == FileState::Revoked && !row.judged.reasons.is_empty() {
+        row.state = FileState::Quarantined;
+    } else {
+        row.state = FileState::Admitted;
+        row.judged.reasons.clear();
+    }
+    row.note = Some(decided.reason.clone());
+    row.revoked_by = None;
+}
+
+fn rejudge(row: &mut FileRow, judgment: &Rejudged) {
+    row.judged.verdict = judgment.verdict;
+    row.judged.evidence.clone_from(&judgment.evidence);
+    row.judged.reasons.clone_from(&judgment.reasons);
+    row.judged.found.clone_from(&judgment.found);
 }
 
 /// How many entries of the log the rows reflect; less than the log's size only while a rebuild is under way.
@@ -70,24 +106,31 @@ fn judge(
         None => judged.yanked.clone().map(|reason| YankMark {
             reason,
             by: match &judged.origin {
-                super::Origin::Upstream(name) => super::Actor::Upstream(name.clone()),
-                super::Origin::File => super::Actor::Operator,
+                super::Origin::Upstream(name) => Actor::Upstream(name.clone()),
+                super::Origin::File => Actor::Operator,
             },
         }),
     };
+    let first_seen = before
+        .as_ref()
+        .map_or(entry.at, |row| row.first_seen.unwrap_or(row.at));
     let row = FileRow {
         judged: judged.clone(),
         state,
         note: None,
         yanked,
+        revoked_by: None,
+        first_seen: Some(first_seen),
+        reconsider: false,
         at: entry.at,
         since: n,
         until: None,
     };
     replace(tx, &file, before, &row)?;
     touch(tx, n, &judged.project, |row| {
-        if state == FileState::Admitted && row.admitted_since.is_none() {
-            row.admitted_since = Some(n);
+        if state == FileState::Admitted {
+            row.admitted_since.get_or_insert(n);
+            row.reached.admit(judged);
         }
     })
 }
@@ -99,17 +142,31 @@ fn amend(
     decided: &Decided,
     change: impl FnOnce(&mut FileRow),
 ) -> Result<(), CatalogError> {
-    let Some(before) = current(tx, &decided.file)? else {
-        return Err(CatalogError::NoSuchFile {
-            sha256: decided.file.sha256,
-        });
+    let row = change_row(tx, n, entry, &decided.file, change)?;
+    touch(tx, n, &decided.file.project, |project| {
+        if row.state == FileState::Admitted {
+            project.admitted_since.get_or_insert(n);
+            project.reached.admit(&row.judged);
+        }
+    })
+}
+
+fn change_row(
+    tx: &mut Tx<'_>,
+    n: u64,
+    entry: &Entry,
+    file: &FileRef,
+    change: impl FnOnce(&mut FileRow),
+) -> Result<FileRow, CatalogError> {
+    let Some(before) = current(tx, file)? else {
+        return Err(CatalogError::NoSuchFile { sha256: file.sha256 });
     };
     let mut row = before.clone();
     change(&mut row);
     row.at = entry.at;
     row.since = n;
-    replace(tx, &decided.file, Some(before), &row)?;
-    touch(tx, n, &decided.file.project, |_| {})
+    replace(tx, file, Some(before), &row)?;
+    Ok(row)
 }
 
 /// Ends the state before and begins the next one.
@@ -122,10 +179,16 @@ fn replace(
     let n = row.since;
     if let Some(mut old) = before {
         count(tx, old.state, false)?;
+        for code in old.waiting_codes() {
+            tx.delete(&WAITING, &file.waiting_key(code))?;
+        }
         old.until = Some(n);
         tx.put(&FILES, &file.row_key(old.since), &old)?;
     }
     count(tx, row.state, true)?;
+    for code in row.waiting_codes() {
+        tx.put(&WAITING, &file.waiting_key(code), &n)?;
+    }
     if row.state == FileState::Admitted {
         tx.put(&NAMES, &file.name_key(), &file.sha256)?;
     }
@@ -147,6 +210,7 @@ fn touch(
             admitted_since: None,
             changed: n,
             statuses: Vec::new(),
+            reached: Reached::default(),
         },
     };
     let listed = row.admitted_since.is_some();

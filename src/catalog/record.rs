@@ -5,17 +5,22 @@ use chiron_storage::{Digest, Raw, Table};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::event::{Actor, FileRef, Judged};
+use super::event::{Actor, FileRef, Judged, MAX_REASONS, Waived};
+use super::reached::Reached;
 use crate::package::{ProjectPage, Status};
+use crate::policy::Reason;
 use crate::verify::{CheckName, Outcome};
 
 /// Column families, in the order in which they are created.
 pub const FAMILIES: &[&str] = &[
-    "files", "digests", "names", "projects", "counts", "docs", "pages", "seen", "jobs", "counters",
+    "files", "digests", "names", "projects", "counts", "docs", "pages", "seen", "jobs", "counters", "waiting",
+    "waivers", "marks",
 ];
 
 /// Families that [`super::Catalog::rebuild`] empties and makes again from the log.
-pub(super) const PROJECTED: &[&str] = &["files", "digests", "names", "projects", "counts"];
+pub(super) const PROJECTED: &[&str] = &[
+    "files", "digests", "names", "projects", "counts", "waiting", "waivers",
+];
 
 pub(super) const FILES: Table<FileKey, FileRow> = Table::new("files");
 /// The event that made a file's present state, so that one lookup leads to its row.
@@ -30,6 +35,16 @@ pub(super) const COUNTS: Table<String, u64> = Table::new("counts");
 pub(super) const PAGES: Table<(String, String), CachedPage> = Table::new("pages");
 /// Core metadata handed out for a file that was not yet judged.
 pub(super) const SEEN: Table<Digest, Digest> = Table::new("seen");
+
+/// Files in quarantine for a reason that passes, by the reason's code.
+pub(super) const WAITING: Table<WaitingKey, u64> = Table::new("waiting");
+/// Waivers by content and the event that holds them.
+pub(super) const WAIVERS: Table<(Digest, u64), Waived> = Table::new("waivers");
+/// Digests of what the whole catalogue was last judged with.
+pub(super) const MARKS: Table<String, Digest> = Table::new("marks");
+
+/// `waiting`: the reason's code, project, filename, content; the value is the event that made the row.
+pub(super) type WaitingKey = (String, String, String, Digest);
 
 /// `files`: one row a state of a file; the last field is the event that made it.
 pub(super) type FileKey = (String, String, Digest, u64);
@@ -58,6 +73,15 @@ impl FileRef {
     pub(super) fn name_key(&self) -> NameKey {
         (self.project.to_string(), self.filename.clone())
     }
+
+    pub(super) fn waiting_key(&self, code: &str) -> WaitingKey {
+        (
+            code.to_owned(),
+            self.project.to_string(),
+            self.filename.clone(),
+            self.sha256,
+        )
+    }
 }
 
 /// Whether and why a file is served.
@@ -70,7 +94,7 @@ pub enum FileState {
     Quarantined,
     /// Judged bad: not kept, never served.
     Refused,
-    /// Was good or in quarantine until a person took it out of service; kept.
+    /// Was good or in quarantine until a person took it out of service, or a judgment made again; kept.
     Revoked,
 }
 
@@ -94,6 +118,29 @@ impl FileState {
 /// The `check` of a reason that the store itself gives.
 pub const STORE_CHECK: &str = "store";
 
+/// The code of a reason of `reproducibility` that passes when the file has been rebuilt.
+pub const REBUILD_PENDING: &str = "rebuild-pending";
+
+/// The code of a reason of the policy that passes with time alone.
+pub const TOO_YOUNG: &str = "too-young";
+
+/// What a file in quarantine waits for, when nothing else stands against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Waits {
+    /// Its rebuild is under way, or will be.
+    Rebuild,
+    /// Upstream did not give what belongs to it; it is asked again with the next request.
+    Upstream,
+    /// It is younger than the policy wants.
+    Age,
+}
+
+/// In [`super::Found::unavailable`]: the release's source distribution could not be had.
+pub const LACKS_SOURCE: &str = "source";
+
+/// In [`super::Found::unavailable`]: upstream names a provenance document and did not give it.
+pub const LACKS_PROVENANCE: &str = "provenance";
+
 /// A yank and who made it: an upstream's unyank does not undo an operator's yank.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct YankMark {
@@ -116,6 +163,15 @@ pub struct FileRow {
     /// PEP 592; leaves the state as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub yanked: Option<YankMark>,
+    /// Who revoked it, while it is revoked: what Chiron revoked, Chiron may restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_by: Option<Actor>,
+    /// When this site first judged the file; absent in rows that an earlier version wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Timestamp>,
+    /// A waiver was made since the bytes were refused: whoever asks for the file has it judged anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reconsider: bool,
     /// When this state began: the time of the event `since`.
     pub at: Timestamp,
     /// The event that made this state.
@@ -134,6 +190,50 @@ impl FileRow {
     /// Quarantined because the stored bytes are damaged, not because of a judgment.
     pub fn is_damaged(&self) -> bool {
         self.state == FileState::Quarantined && self.judged.reasons.iter().any(|r| r.check == STORE_CHECK)
+    }
+
+    /// What it waits for, if it is in quarantine for nothing but reasons that pass by themselves.
+    pub fn waits(&self) -> Option<Waits> {
+        let reasons = &self.judged.reasons;
+        // A full list may have left something out that does not pass.
+        let kept = self.state == FileState::Quarantined || self.is_revoked_by_chiron();
+        if !kept || reasons.is_empty() || reasons.len() >= MAX_REASONS {
+            return None;
+        }
+        let mut longest = Waits::Rebuild;
+        for reason in reasons {
+            longest = longest.max(self.passes(reason)?);
+        }
+        Some(longest)
+    }
+
+    /// The codes under which it stands in `waiting`.
+    pub(super) fn waiting_codes(&self) -> impl Iterator<Item = &'static str> {
+        let kept = self.is_stored() && (self.state == FileState::Quarantined || self.is_revoked_by_chiron());
+        let has = |code: &str| self.judged.reasons.iter().any(|reason| reason.code == code);
+        let codes = [REBUILD_PENDING, TOO_YOUNG].map(|code| (kept && has(code)).then_some(code));
+        codes.into_iter().flatten()
+    }
+
+    fn passes(&self, reason: &Reason) -> Option<Waits> {
+        let lacks = |what: &str| self.judged.found.unavailable.iter().any(|lacking| lacking == what);
+        match (reason.check.as_str(), reason.code.as_str()) {
+            ("reproducibility", REBUILD_PENDING) => Some(Waits::Rebuild),
+            ("policy", TOO_YOUNG) => Some(Waits::Age),
+            ("reproducibility", _) if lacks(LACKS_SOURCE) => Some(Waits::Upstream),
+            ("signature", _) if lacks(LACKS_PROVENANCE) => Some(Waits::Upstream),
+            _ => None,
+        }
+    }
+
+    /// Taken out of service by a judgment made again, not by a person.
+    pub fn is_revoked_by_chiron(&self) -> bool {
+        self.state == FileState::Revoked && self.revoked_by == Some(Actor::Chiron)
+    }
+
+    /// Whether its bytes are here and sound as far as is known, so that it can be judged again.
+    pub fn is_stored(&self) -> bool {
+        self.state.keeps_bytes() && !self.is_damaged()
     }
 
     /// Refused only because somebody promised other bytes under the name: nothing was found against these
@@ -166,6 +266,9 @@ pub struct ProjectRow {
     /// PEP 792 markers with the event that set each, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statuses: Vec<(u64, Status, Option<String>)>,
+    /// What admitted files had: the measure of a downgrade.
+    #[serde(default, skip_serializing_if = "Reached::is_empty")]
+    pub reached: Reached,
 }
 
 impl ProjectRow {

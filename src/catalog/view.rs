@@ -271,7 +271,7 @@ fn prefix(fields: &impl Key) -> Result<Vec<u8>, CatalogError> {
 }
 
 /// Names and filenames are parsed at the door and hold no NUL; should one ever, nothing is found under it.
-fn bad_key(source: CodecError) -> CatalogError {
+pub(super) fn bad_key(source: CodecError) -> CatalogError {
     CatalogError::Db(DbError::Codec {
         family: "files",
         source,

@@ -273,6 +273,10 @@ pub fn app_failure(error: AppError, data_dir: &Path) -> Failure {
                 None => failure.next("if it is the daemon, add --server http://HOST:PORT (it printed its address); else wait for the other command to end"),
             }
         }
+        AppError::Trust(_) => Failure::usage(error)
+            .next("set [trust] in the configuration right; nothing was opened or changed"),
+        AppError::Policy(_) => Failure::usage(error)
+            .next("set [policy], [[publisher]] and the rules in policy.folder right (`chiron policy check` says more); nothing was opened or changed"),
         AppError::Db(DbError::NewerFormat { .. }) => Failure::usage(error)
             .next("use the Chiron that wrote this folder, or a newer one; nothing was changed"),
         AppError::Db(DbError::Corrupt { .. }) | AppError::Log(LogError::Damaged { .. }) => {

@@ -3,10 +3,11 @@
 use clap::Args;
 use http::Method;
 
+use super::checks::{rows, screen, wrapped};
 use super::client::{Payload, segment};
 use super::context::{Context, Open};
 use super::exit::{ExitStatus, Failure};
-use super::show::print_file;
+use super::show::about;
 use super::target::filename_of;
 use crate::api::Explanation;
 
@@ -36,21 +37,30 @@ pub async fn run(context: &Context, args: &ExplainArgs) -> Result<ExitStatus, Fa
             } else {
                 "not served"
             };
-            context.out.line(format_args!(
-                "{} is {served}: {}",
-                explanation.filename, explanation.because
-            ));
-            if !explanation.what_would_change_it.is_empty() {
-                context.out.line("\nwhat would change that:");
-                for change in &explanation.what_would_change_it {
-                    context.out.line(format_args!("  - {change}"));
-                }
-            }
-            if let Some(file) = &explanation.file {
-                context.out.line("");
-                print_file(context.out, file, explanation.verdict.as_ref());
+            for line in screen(lines(&explanation, served)) {
+                context.out.line(line);
             }
             Ok(ExitStatus::Done)
         })
         .await
+}
+
+/// What decided first, then what would change it, then what the file is: a screen is enough.
+fn lines(explanation: &Explanation, served: &str) -> Vec<String> {
+    let mut lines = wrapped(
+        &format!("{} is {served}: ", explanation.filename),
+        "  ",
+        &explanation.because,
+    );
+    lines.extend(explanation.verdict.iter().flat_map(rows));
+    if !explanation.what_would_change_it.is_empty() {
+        lines.push("what would change that:".to_owned());
+        for change in &explanation.what_would_change_it {
+            lines.extend(wrapped("  - ", "    ", change));
+        }
+    }
+    if let Some(file) = &explanation.file {
+        lines.extend(about(file, explanation.verdict.as_ref()));
+    }
+    lines
 }

@@ -1,12 +1,15 @@
 //! The command line: one file per command. Every verb that reads or changes the store goes through
 //! the admin API ([`client::Client`]), on a daemon or in process.
 
+pub mod attach;
+pub mod checks;
 pub mod client;
 pub mod completions;
 pub mod config;
 pub mod context;
 pub mod decision;
 pub mod doctor;
+pub mod documents;
 pub mod exit;
 pub mod explain;
 pub mod follow;
@@ -24,6 +27,7 @@ pub mod show;
 pub mod status;
 pub mod target;
 pub mod verify;
+pub mod waive;
 
 use clap::{Parser, Subcommand};
 
@@ -71,6 +75,10 @@ pub enum Command {
     Revoke(decision::DecisionArgs),
     /// Serve a revoked file or release again
     Restore(decision::DecisionArgs),
+    /// Let something pass on one file, for one check and a time
+    Waive(waive::WaiveArgs),
+    /// Give a stored file a document: a bill of materials, an attestation, a rebuilder's statement
+    Attach(attach::AttachArgs),
     /// The log of decisions: checkpoint, proofs, verification
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -117,13 +125,15 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Init(args) => init::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
         Command::Ingest(args) => ingest::run(context, args).await,
-        Command::Verify(args) => verify::run(context, &args),
+        Command::Verify(args) => verify::run(context, &args).await,
         Command::Show(args) => show::run(context, &args).await,
         Command::Explain(args) => explain::run(context, &args).await,
         Command::Yank(args) => decision::run(context, Decision::Yank, &args).await,
         Command::Unyank(args) => decision::run(context, Decision::Unyank, &args).await,
         Command::Revoke(args) => decision::run(context, Decision::Revoke, &args).await,
         Command::Restore(args) => decision::run(context, Decision::Restore, &args).await,
+        Command::Waive(args) => waive::run(context, &args).await,
+        Command::Attach(args) => attach::run(context, &args).await,
         Command::Log(command) => log::run(context, command).await,
         Command::Jobs(command) => jobs::run(context, command).await,
         Command::Status(args) => status::run(context, &args).await,
@@ -132,7 +142,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Gc(args) => gc::run(context, &args).await,
         Command::RebuildCatalog(args) => rebuild_catalog::run(context, &args).await,
         Command::Config(command) => config::run(context, &command),
-        Command::Policy(command) => policy::run(context, &command),
+        Command::Policy(command) => policy::run(context, &command).await,
         Command::Completions(args) => completions::run(context, &args),
     }
 }

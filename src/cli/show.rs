@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::checks::{rows, screen, wrapped};
 use super::client::{Client, segment};
 use super::context::{Context, Open};
 use super::exit::{ExitStatus, Failure};
@@ -10,6 +11,12 @@ use super::output::{Output, bytes, count};
 use super::target::{Target, is_version};
 use crate::api::{FileView, ProjectView};
 use crate::package::{ProjectName, Version};
+
+/// Reasons that are spelled out; the document has all.
+const MAX_REASONS: usize = 3;
+
+/// Judgments of the past that are shown, the newest first.
+const MAX_HISTORY: usize = 4;
 
 /// Arguments of `show`.
 #[derive(Debug, Args)]
@@ -115,119 +122,140 @@ async fn show_files(context: &Context, client: &Client, target: &Target) -> Resu
     }
 }
 
-/// A file with its checks, for people.
+/// A file with its checks, for people: one screen.
 pub fn print_file(out: Output, file: &FileView, verdict: Option<&Value>) {
-    out.line(format_args!("{}  {}", file.filename, file.state));
-    for reason in &file.reasons {
-        out.line(format_args!("  because      {reason}"));
+    for line in screen(file_lines(file, verdict)) {
+        out.line(line);
     }
-    out.line(format_args!("  release      {} {}", file.project, file.version));
-    out.line(format_args!("  sha256       {}", file.sha256));
-    out.line(format_args!(
-        "  size         {} ({} bytes)",
-        bytes(file.size),
-        file.size
-    ));
-    out.line(format_args!("  from         {}", file.origin));
+}
+
+/// What is known of a file, its checks first.
+fn file_lines(file: &FileView, verdict: Option<&Value>) -> Vec<String> {
+    let mut lines = vec![format!("{}  {}", file.filename, file.state)];
+    for reason in file.reasons.iter().take(MAX_REASONS) {
+        lines.extend(wrapped("  because         ", "                  ", reason));
+    }
+    lines.extend(verdict.map(rows).unwrap_or_default());
+    lines.extend(about(file, verdict));
+    lines
+}
+
+/// What a file is, apart from what its checks found.
+pub fn about(file: &FileView, verdict: Option<&Value>) -> Vec<String> {
+    let mut lines = vec![
+        format!(
+            "  release         {} {}, {} ({} bytes), from {}",
+            file.project,
+            file.version,
+            bytes(file.size),
+            file.size,
+            file.origin
+        ),
+        format!("  sha256          {}", file.sha256),
+    ];
     let optional = [
         ("uploaded", &file.upload_time),
         ("yanked", &file.yanked),
         ("python", &file.requires_python),
-        ("metadata", &file.core_metadata),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
-            out.line(format_args!("  {name:<12} {value}"));
+            lines.push(format!("  {name:<15} {value}"));
         }
     }
-    out.line(format_args!(
-        "  decided      {} (event {})",
+    lines.push(format!(
+        "  decided         {} (event {})",
         file.decided_at, file.event
     ));
-    out.line(format_args!("  verdict      {}", file.verdict));
-    if let Some(verdict) = verdict {
-        print_checks(out, verdict);
+    if let Some(profile) = verdict.and_then(|verdict| verdict["policy"]["profile"].as_str()) {
+        lines.push(format!("  policy          {profile}"));
     }
-}
-
-/// A row per check of a verdict document, each with its facts.
-pub fn print_checks(out: Output, verdict: &Value) {
-    let checks = verdict["checks"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    for check in checks {
-        let text = |key: &str| check[key].as_str().unwrap_or_default().to_owned();
-        out.line(format_args!(
-            "  {:<12} {:<7} {}",
-            text("check"),
-            text("outcome"),
-            text("summary")
-        ));
-        for (fact, value) in check["facts"]
-            .as_object()
+    for past in verdict
+        .and_then(|verdict| verdict["history"].as_array())
+        .into_iter()
+        .flatten()
+        .rev()
+        .take(MAX_HISTORY)
+    {
+        let text = |key: &str| past[key].as_str().unwrap_or_default();
+        let reasons: Vec<&str> = past["reasons"]
+            .as_array()
             .into_iter()
             .flatten()
-            .filter(|(_, value)| says_something(value))
-        {
-            out.line(format_args!("    {fact} = {}", short(value)));
-        }
+            .filter_map(Value::as_str)
+            .collect();
+        let why = if reasons.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", reasons.join("; "))
+        };
+        lines.push(format!(
+            "  event {:<9} {}  {}{why}",
+            past["event"],
+            text("at"),
+            text("state")
+        ));
     }
-}
-
-/// False for nothing, none and not found: a person looks for what is there. The document has all.
-fn says_something(fact: &Value) -> bool {
-    match fact {
-        Value::Null => false,
-        Value::Array(list) => !list.is_empty(),
-        Value::Object(map) => map.get("count").map_or(!map.is_empty(), |count| *count != 0),
-        Value::Number(number) => number.as_u64() != Some(0),
-        Value::Bool(_) | Value::String(_) => true,
-    }
-}
-
-/// A fact in one line; the whole of it is in `--format json`.
-fn short(value: &Value) -> String {
-    const MAX_CHARACTERS: usize = 160;
-    let text = value
-        .as_str()
-        .map_or_else(|| value.to_string(), ToOwned::to_owned);
-    if text.chars().count() <= MAX_CHARACTERS {
-        return text;
-    }
-    let start: String = text.chars().take(MAX_CHARACTERS).collect();
-    format!("{start}… (--format json has all of it)")
+    lines
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn what_was_not_found_is_not_shown() {
-        for nothing in [
-            json!(null),
-            json!([]),
-            json!({}),
-            json!(0),
-            json!({"count": 0, "first": []}),
-        ] {
-            assert!(!says_something(&nothing), "{nothing}");
-        }
-        for something in [
-            json!(false),
-            json!(""),
-            json!(1),
-            json!({"count": 1, "first": ["a"]}),
-        ] {
-            assert!(says_something(&something), "{something}");
-        }
+    fn file(state: &str, reasons: &[&str]) -> FileView {
+        serde_json::from_value(json!({
+            "filename": "demo-1.0-py3-none-any.whl", "project": "demo", "version": "1.0",
+            "sha256": "0".repeat(64), "size": 1_000, "state": state, "reasons": reasons,
+            "decided_at": "2026-11-20T12:00:00Z", "origin": "upstream:pip", "verdict": "0".repeat(64), "event": 7,
+        }))
+        .unwrap()
     }
 
     #[test]
-    fn long_facts_are_cut_between_characters() {
-        let cut = short(&json!("é".repeat(1_000)));
-        assert!(cut.starts_with("éé") && cut.ends_with("(--format json has all of it)"));
-        assert_eq!(short(&json!({"a": 1})), "{\"a\":1}");
+    fn a_file_with_everything_wrong_fits_one_screen() {
+        let findings: Vec<Value> = (0..50)
+            .map(|n| json!({ "code": "record-hash", "entry": "x".repeat(200), "detail": format!("{n}") }))
+            .collect();
+        let checks: Vec<Value> = ["structure", "hashes", "signature", "sbom", "reproducibility", "advisories"]
+            .map(|check| json!({ "check": check, "outcome": "fail", "summary": "y".repeat(300), "facts": { "findings": findings } }))
+            .to_vec();
+        let history: Vec<Value> = (0..9)
+            .map(|n| json!({ "event": n, "at": "2026-11-20T12:00:00Z", "state": "admitted", "reasons": [] }))
+            .collect();
+        let verdict = json!({ "checks": checks, "policy": { "profile": "strict" }, "history": history });
+        let long = "why ".repeat(60);
+        let lines = screen(file_lines(&file("refused", &[&long; 8]), Some(&verdict)));
+        assert!(
+            lines.len() <= super::super::checks::SCREEN_LINES,
+            "{}",
+            lines.len()
+        );
+        for line in &lines {
+            assert!(
+                line.chars().count() <= super::super::checks::SCREEN_COLUMNS,
+                "{line}"
+            );
+        }
+        assert!(lines[0].ends_with("refused"));
+        assert!(lines.iter().any(|line| line.contains("advisories")), "{lines:#?}");
+    }
+
+    #[test]
+    fn both_judgments_are_shown() {
+        let verdict = json!({ "checks": [], "history": [
+            { "event": 3, "at": "2026-11-20T12:00:00Z", "state": "admitted", "reasons": [] },
+            { "event": 9, "at": "2026-11-21T12:00:00Z", "state": "revoked", "reasons": ["advisories: MAL-2026-1"] },
+        ]});
+        let lines = file_lines(&file("revoked", &[]), Some(&verdict)).join("\n");
+        assert!(
+            lines.contains("event 9         2026-11-21T12:00:00Z  revoked: advisories: MAL-2026-1"),
+            "{lines}"
+        );
+        assert!(
+            lines.contains("event 3         2026-11-20T12:00:00Z  admitted"),
+            "{lines}"
+        );
     }
 }

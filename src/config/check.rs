@@ -61,10 +61,12 @@ impl Walk<'_> {
                 }
                 other => {
                     let found = describe(other, false);
-                    self.found(
-                        path,
-                        format!("found {found}, but this is a list of tables: write [[{path}]]"),
-                    );
+                    let what = if schema["items"]["properties"].is_object() {
+                        format!("found {found}, but this is a list of tables: write [[{path}]]")
+                    } else {
+                        format!("found {found}, but this is a list: write [\"...\"]")
+                    };
+                    self.found(path, what);
                 }
             }
         } else if let Err(what) = leaf(value, schema) {

@@ -175,6 +175,21 @@ fn put(document: &mut toml::Table, path: &[Segment], value: Option<toml::Value>)
             };
             Ok(())
         }
+        // One text of a list of texts.
+        [Segment::Key(key), Segment::Index(index)] => {
+            let list = document
+                .entry(key)
+                .or_insert_with(|| toml::Value::Array(Vec::new()));
+            let list = list.as_array_mut().ok_or_else(misplaced)?;
+            let gap = || format!("the entries of `{key}` are numbered without gaps from 0");
+            let value = value.ok_or_else(gap)?;
+            if *index == list.len() {
+                list.push(value);
+            } else {
+                *list.get_mut(*index).ok_or_else(gap)? = value;
+            }
+            Ok(())
+        }
         [Segment::Key(key), Segment::Index(index), rest @ ..] => {
             let list = document
                 .entry(key)

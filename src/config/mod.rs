@@ -5,6 +5,7 @@
 //! `chiron config show` write the doc comments back out ([`Config::to_toml_commented`]).
 //! Every part of the daemon is handed only its own struct.
 
+mod advisories;
 mod check;
 mod env;
 mod error;
@@ -17,15 +18,19 @@ mod owned;
 mod policy;
 mod redacted;
 mod render;
+mod reproducibility;
+mod sbom;
 mod server;
 mod storage;
 mod telemetry;
+mod trust;
 mod upstream;
 mod value;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use advisories::Advisories;
 pub use check::schema;
 pub use error::{ConfigError, Problem};
 pub use gate::Gate;
@@ -34,11 +39,14 @@ pub use limits::Limits;
 pub use load::{Load, Loaded, Source};
 pub use log::Log;
 pub use owned::{Owned, OwnedPattern, OwnedPatterns, PatternError};
-pub use policy::{Policy, Profile};
+pub use policy::{Clock, Policy, Profile, Publisher, PublisherKind, Rule, Severity};
 pub use redacted::{Redacted, RedactedUrl};
+pub use reproducibility::{Rebuilder, Reproducibility};
+pub use sbom::Sbom;
 pub use server::Server;
 pub use storage::Storage;
 pub use telemetry::{LogFormat, Telemetry};
+pub use trust::{Trust, TrustedKey, TrustedRoot};
 pub use upstream::{Mode, PIP, Upstream};
 pub use value::{ByteSize, Period, ValueError};
 
@@ -58,12 +66,22 @@ pub struct Config {
     pub owned: Vec<Owned>,
     /// What the gate admits.
     pub policy: Policy,
+    /// Who may sign which project.
+    pub publisher: Vec<Publisher>,
+    /// Whom signatures may lead back to.
+    pub trust: Trust,
     /// Index pages taken from upstream.
     pub index: Index,
     /// Bounds on everything that comes from outside. Threat: exhaustion of memory, disk or time by hostile input.
     pub limits: Limits,
+    /// Bounds on bills of materials.
+    pub sbom: Sbom,
+    /// The database of known vulnerabilities and malware.
+    pub advisories: Advisories,
     /// How much the gate does at once.
     pub gate: Gate,
+    /// Rebuilding wheels from their source, and whose rebuilds count.
+    pub reproducibility: Reproducibility,
     /// The append-only log of decisions.
     pub log: Log,
     /// Logs, metrics and traces. Nothing leaves the machine unless `otlp_endpoint` is set.
@@ -78,9 +96,14 @@ impl Default for Config {
             upstream: vec![Upstream::pip()],
             owned: Vec::new(),
             policy: Policy::default(),
+            publisher: Vec::new(),
+            trust: Trust::default(),
             index: Index::default(),
             limits: Limits::default(),
+            sbom: Sbom::default(),
+            advisories: Advisories::default(),
             gate: Gate::default(),
+            reproducibility: Reproducibility::default(),
             log: Log::default(),
             telemetry: Telemetry::default(),
         }

@@ -6,15 +6,19 @@ use super::Config;
 use super::check::schema;
 
 /// The sections, in the order a reader wants them.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 14] = [
     "server",
     "storage",
     "upstream",
     "owned",
     "policy",
+    "publisher",
+    "trust",
     "index",
     "limits",
+    "advisories",
     "gate",
+    "reproducibility",
     "log",
     "telemetry",
 ];

@@ -7,9 +7,10 @@ use axum::response::{Html, IntoResponse, Response};
 use chiron_storage::Digest;
 use http::{HeaderMap, header};
 
+use super::advice::advice;
 use super::problem::Problem;
 use crate::api::{Explanation, FileOutcome, FileResult, FileView};
-use crate::catalog::{FileRow, FileState};
+use crate::catalog::{FileRow, FileState, Waits};
 use crate::mirror::{Asked, Mirror};
 use crate::package::DistributionFilename;
 use crate::policy::{Decision, Verdict};
@@ -76,39 +77,7 @@ async fn explanation(mirror: &Mirror, what: &str) -> Result<Explanation, Problem
 async fn judged(mirror: &Mirror, row: &FileRow) -> Result<Explanation, Problem> {
     let verdict = mirror.catalog().doc(row.judged.verdict).await?;
     let verdict = verdict.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let reasons = reasons_of(row).join("; ");
-    let (because, change) = match row.state {
-        FileState::Admitted if row.yanked.is_some() => (
-            "it was admitted, and is marked as yanked: installers take it only when it is pinned".to_owned(),
-            vec!["`chiron unyank` takes an operator's yank back; upstream's goes when upstream takes it back".to_owned()],
-        ),
-        FileState::Admitted => (
-            "it passed every check that the policy asks for".to_owned(),
-            vec!["`chiron yank` or `chiron revoke` takes it out of service".to_owned()],
-        ),
-        FileState::Quarantined if row.is_damaged() => (
-            format!("its stored bytes are damaged: {reasons}"),
-            vec!["`chiron scrub --repair` fetches the same bytes again and restores it".to_owned()],
-        ),
-        FileState::Quarantined => (
-            format!("it could not be judged good: {reasons}"),
-            vec![
-                "ingest it again once what was missing is there (a published digest, say)".to_owned(),
-                "or choose another profile: `policy.profile` in chiron.toml".to_owned(),
-            ],
-        ),
-        FileState::Refused => (
-            format!("it was judged and refused: {reasons}"),
-            vec![
-                "nothing here makes these bytes acceptable: its publisher must publish a sound file under a new version or build number".to_owned(),
-                "look at the evidence below before you trust the project's other files".to_owned(),
-            ],
-        ),
-        FileState::Revoked => (
-            format!("it was revoked: {reasons}"),
-            vec!["`chiron restore` takes the revocation back".to_owned()],
-        ),
-    };
+    let (because, change) = why(row);
     Ok(Explanation {
         filename: row.judged.filename.clone(),
         served: row.state == FileState::Admitted,
@@ -117,6 +86,54 @@ async fn judged(mirror: &Mirror, row: &FileRow) -> Result<Explanation, Problem> 
         file: Some(view_of(row)),
         verdict,
     })
+}
+
+/// One sentence, and what would change it.
+fn why(row: &FileRow) -> (String, Vec<String>) {
+    let reasons = reasons_of(row).join("; ");
+    let remedies = || {
+        let codes = row
+            .judged
+            .reasons
+            .iter()
+            .map(|r| (r.check.as_str(), r.code.as_str()));
+        advice(codes, &row.judged.filename)
+    };
+    let one = |what: &str| vec![what.to_owned()];
+    match row.state {
+        FileState::Admitted if row.yanked.is_some() => (
+            "it was admitted, and is marked as yanked: installers take it only when it is pinned".to_owned(),
+            one("`chiron unyank` takes an operator's yank back; upstream's goes when upstream takes it back"),
+        ),
+        FileState::Admitted => (
+            "it passed every check that the policy asks for".to_owned(),
+            one("`chiron yank` or `chiron revoke` takes it out of service"),
+        ),
+        FileState::Quarantined if row.is_damaged() => (
+            format!("its stored bytes are damaged: {reasons}"),
+            one("`chiron scrub --repair` fetches the same bytes again and restores it"),
+        ),
+        FileState::Quarantined => {
+            let what = match row.waits() {
+                Some(Waits::Rebuild) => "it waits for its rebuild from source",
+                Some(Waits::Age) => "it is younger than the policy wants",
+                Some(Waits::Upstream) => {
+                    "upstream did not give what belongs to it; the next request asks again"
+                }
+                None => "it could not be judged good",
+            };
+            (format!("{what}: {reasons}"), remedies())
+        }
+        FileState::Refused => (format!("it was judged and refused: {reasons}"), remedies()),
+        FileState::Revoked if row.is_revoked_by_chiron() => (
+            format!("it was admitted once, judged again and revoked: {reasons}"),
+            remedies(),
+        ),
+        FileState::Revoked => (
+            format!("it was revoked: {reasons}"),
+            one("`chiron restore` takes the revocation back"),
+        ),
+    }
 }
 
 async fn unjudged(mirror: &Mirror, name: &DistributionFilename) -> Result<Explanation, Problem> {

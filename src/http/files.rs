@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use super::negotiate::none_match;
 use super::problem::Problem;
 use super::range::{self, Wanted as Part};
+use super::sidecars::{self, Sidecar};
 use crate::catalog::FileRow;
 use crate::mirror::{Delivery, Mirror, Wanted};
 
@@ -36,13 +37,12 @@ pub async fn file(
         };
         return metadata(&mirror, &wanted, &headers).await;
     }
-    if let Some(name) = filename.strip_suffix(".verdict.json") {
-        return verdict(&mirror, &sha256, name, &headers).await;
-    }
-    for (suffix, what) in [(".provenance", "provenance"), (".sbom.json", "SBOM")] {
-        if let Some(name) = filename.strip_suffix(suffix) {
-            return Err(Problem::not_found(format!("no {what} is known for {name}")));
-        }
+    if let Some((kind, name)) = Sidecar::split(&filename) {
+        let wanted = Wanted {
+            sha256,
+            filename: name.to_owned(),
+        };
+        return sidecars::serve(&mirror, kind, wanted, &headers).await;
     }
     let wanted = Wanted { sha256, filename };
     match mirror.file(&wanted).await? {
@@ -146,24 +146,6 @@ async fn metadata(mirror: &Mirror, wanted: &Wanted, headers: &HeaderMap) -> Resu
         Delivery::Denied(row) => Err(Problem::denied(&row)),
         Delivery::Unknown => Err(unknown(&wanted.filename)),
     }
-}
-
-async fn verdict(
-    mirror: &Mirror,
-    sha256: &Digest,
-    filename: &str,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
-    let rows = mirror.catalog().by_digest(*sha256).await?;
-    let row = rows
-        .iter()
-        .find(|row| row.judged.filename == filename)
-        .ok_or_else(|| unknown(filename))?;
-    let bytes = mirror.catalog().doc(row.judged.verdict).await?.ok_or_else(|| {
-        Problem::not_found("the verdict document is missing from the store; `chiron scrub` says more")
-    })?;
-    // A later judgment may replace it, so it is not immutable.
-    Ok(document(bytes, "application/json", "no-cache", headers))
 }
 
 /// A small document with its digest as a strong tag.

@@ -1,16 +1,19 @@
 //! One listener: the index, the files, the log, the admin API.
 
 pub mod admin;
+pub mod advice;
 mod count;
 mod explain;
 mod files;
 mod health;
 mod hot;
 mod negotiate;
+mod osv;
 mod pages;
 mod problem;
 mod range;
 mod serve;
+mod sidecars;
 mod simple;
 mod status;
 mod transparency;
@@ -18,10 +21,9 @@ mod transparency;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Path;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
 
 pub use crate::api as model;
@@ -65,9 +67,11 @@ fn routes(watch: &Watch, token: AdminToken, max_body: usize, pages: Arc<Pages>) 
         lists: Arc::default(),
     };
     let catalog = mirror.catalog().clone();
+    let advisories = mirror.gate().advisories.clone();
     let admin = admin::routes(admin::Admin {
         watch: watch.clone(),
         max_body,
+        held: admin::Held::default(),
     })
     .layer(from_fn_with_state(token, admin::require));
 
@@ -97,7 +101,17 @@ fn routes(watch: &Watch, token: AdminToken, max_body: usize, pages: Arc<Pages>) 
         )
         .route(
             "/integrity/{project}/{version}/{filename}/provenance",
-            counted(Route::FileSidecar, get(no_provenance)),
+            counted(
+                Route::FileSidecar,
+                get(sidecars::integrity).with_state(mirror.clone()),
+            ),
+        )
+        .route(
+            "/keys/statement.pem",
+            counted(
+                Route::Log,
+                get(sidecars::statement_key).with_state(mirror.gate().statements.clone()),
+            ),
         )
         .route(
             "/log/checkpoint",
@@ -118,6 +132,18 @@ fn routes(watch: &Watch, token: AdminToken, max_body: usize, pages: Arc<Pages>) 
             "/explain/{what}",
             counted(Route::Explain, get(explain::explain).with_state(mirror)),
         )
+        .route(
+            "/v1/query",
+            counted(Route::Osv, post(osv::query).with_state(advisories.clone())),
+        )
+        .route(
+            "/v1/querybatch",
+            counted(Route::Osv, post(osv::query_batch).with_state(advisories.clone())),
+        )
+        .route(
+            "/v1/vulns/{id}",
+            counted(Route::Osv, get(osv::vulnerability).with_state(advisories)),
+        )
         .route("/openapi.json", counted(Route::Admin, get(admin::openapi::serve)))
         .route("/healthz", counted(Route::Health, get(health::healthz)))
         .route(
@@ -132,17 +158,6 @@ fn routes(watch: &Watch, token: AdminToken, max_body: usize, pages: Arc<Pages>) 
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(problem_paths))
-}
-
-/// PEP 740: nothing was published, in the words that clients of the integrity API expect.
-async fn no_provenance(
-    Path((_, _, filename)): Path<(String, String, String)>,
-) -> (StatusCode, axum::Json<serde_json::Value>) {
-    let message = format!("No provenance available for {filename}");
-    (
-        StatusCode::NOT_FOUND,
-        axum::Json(serde_json::json!({ "message": message })),
-    )
 }
 
 async fn nothing_here() -> Problem {

@@ -10,6 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use hyper::ext::ReasonPhrase;
 use serde::Serialize;
 
+use super::advice::first;
 use crate::catalog::{CatalogError, FileRow, FileState};
 use crate::ingest::IngestError;
 use crate::mirror::MirrorError;
@@ -40,8 +41,11 @@ pub struct ProblemDocument<'a> {
 /// Seconds after which a client should come back for a verdict or a free place.
 const COME_BACK: u32 = 2;
 
-/// Characters of a reason phrase: long enough to say why, short enough for any client's line buffer.
-const MAX_PHRASE: usize = 200;
+/// Characters of a reason phrase: long enough to say why and what to do, short enough for any client's line buffer.
+const MAX_PHRASE: usize = 400;
+
+/// Characters of the facts in a reason phrase.
+const MAX_FACT: usize = 160;
 
 impl Problem {
     /// A problem with a stable name (`urn:chiron:problem:{kind}`).
@@ -84,7 +88,7 @@ impl Problem {
     /// 503: the verdict is still being worked out. Not a judgment; the client's retry will succeed.
     pub fn pending(filename: &str) -> Self {
         let detail = format!(
-            "{filename} is being fetched and checked; ask again in {COME_BACK} seconds, it goes on meanwhile"
+            "{filename} is being fetched and checked, which may include a rebuild from its source; ask again in {COME_BACK} seconds, it goes on meanwhile"
         );
         let problem = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -148,14 +152,27 @@ impl Problem {
             FileState::Revoked => "revoked",
             FileState::Quarantined | FileState::Admitted => "quarantined",
         };
+        let codes = row
+            .judged
+            .reasons
+            .iter()
+            .map(|r| (r.check.as_str(), r.code.as_str()));
+        let remedy = first(codes, name).unwrap_or_else(|| format!("`chiron explain {name}` says more"));
+        // Installers print the phrase and nothing else: what is wrong must leave room for what to do.
+        let fact: String = reasons.chars().take(MAX_FACT).collect();
         Self::new(
             StatusCode::FORBIDDEN,
             "not-admitted",
-            format!("{name} was {word} by this index: {reasons}"),
+            format!("{name} was {word} by this index: {fact}; to do: {remedy}"),
             format!(
-                "{name} was {word}: {reasons}. `chiron explain {name}` shows every check and what would change it"
+                "{name} was {word}: {reasons}. To do: {remedy}. `chiron explain {name}` shows every check and what would change it"
             ),
         )
+    }
+
+    /// What went wrong and what to do, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The status.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
 
 use super::selection::{Selection, Targets};
 use super::{Jobs, LiveJob, Work};
 use crate::api::{FileOutcome, FileResult, IngestItem, IngestRequest};
-use crate::catalog::{FileRow, FileState, STORE_CHECK};
+use crate::catalog::{FileRow, FileState, STORE_CHECK, Waits};
 use crate::index::Candidate;
 use crate::ingest::IngestError;
 use crate::mirror::{Asked, MirrorError};
@@ -77,7 +78,7 @@ impl Jobs {
             while running.len() < at_once
                 && let Some(Waiting(planned)) = waiting.pop()
             {
-                running.push(self.bring_in(planned, request.dry_run));
+                running.push(self.bring_in(planned, request.dry_run, &live.cancel));
             }
             // Not left to `else` below: waiting for a cancellation is a branch that never ends by itself.
             if !planning && running.is_empty() {
@@ -189,7 +190,7 @@ impl Jobs {
         Ok(chosen.into_iter().map(planned).collect())
     }
 
-    async fn bring_in(&self, planned: Planned, dry_run: bool) -> FileResult {
+    async fn bring_in(&self, planned: Planned, dry_run: bool, cancel: &CancellationToken) -> FileResult {
         let Planned {
             name,
             upstream,
@@ -236,6 +237,15 @@ impl Jobs {
                 );
                 unsettled(FileOutcome::Refused, vec![came])
             }
+            // Who ingests wants to know what became of the file, not that it waits.
+            Ok(row) if row.waits() == Some(Waits::Rebuild) => match self.rebuilt(&row.file(), cancel).await {
+                Ok(row) => result_of(&row),
+                Err(why) => {
+                    let mut result = result_of(&row);
+                    result.reasons.push(format!("its rebuild could not be made: {why}"));
+                    result
+                }
+            },
             Ok(row) => result_of(&row),
             Err(error) => {
                 let outcome = match &*error {

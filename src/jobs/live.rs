@@ -6,12 +6,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{FileResult, JobView, Progress};
+use crate::catalog::FileRef;
 
 /// A job that runs or waits.
 #[derive(Debug)]
 pub struct LiveJob {
     view: Mutex<JobView>,
     bell: watch::Sender<u64>,
+    /// The file that it rebuilds, if that is what it does.
+    pub(super) file: Option<FileRef>,
     /// Asks the job to end.
     pub cancel: CancellationToken,
     /// Tells that the job has ended and is written down.
@@ -19,8 +22,9 @@ pub struct LiveJob {
 }
 
 impl LiveJob {
-    pub(super) fn new(view: JobView) -> Self {
+    pub(super) fn new(view: JobView, file: Option<FileRef>) -> Self {
         Self {
+            file,
             view: Mutex::new(view),
             bell: watch::Sender::new(0),
             cancel: CancellationToken::new(),

@@ -2,7 +2,10 @@
 
 mod ingest;
 mod live;
+mod rebuild;
+mod rejudge;
 mod selection;
+mod ticker;
 mod upkeep;
 
 use std::sync::Arc;
@@ -11,13 +14,18 @@ use chiron_storage::{Db, DbError, Table};
 use jiff::Timestamp;
 use papaya::HashMap;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 pub use ingest::result_of;
 pub use live::LiveJob;
+pub use rejudge::Rejudge;
 
 use crate::api::{IngestRequest, JobState, JobView, Progress, UpkeepRequest};
+use crate::catalog::{CatalogError, FileRef, FileRow};
 use crate::mirror::Mirror;
+use crate::rebuild::Rebuilder;
+use crate::upstream::Flights;
 
 /// Jobs that run at once; more wait. Threat: one client's jobs starving installers.
 const AT_ONCE: usize = 2;
@@ -37,6 +45,10 @@ pub enum Work {
     Scrub(UpkeepRequest),
     /// Removes blobs that nothing names.
     Gc(UpkeepRequest),
+    /// Builds a wheel again from its source, and judges it again with what came of that.
+    Rebuild(FileRef),
+    /// Judges everything stored again.
+    Rejudge(Rejudge),
 }
 
 impl Work {
@@ -45,6 +57,8 @@ impl Work {
             Self::Ingest(_) => "ingest",
             Self::Scrub(_) => "scrub",
             Self::Gc(_) => "gc",
+            Self::Rebuild(_) => "rebuild",
+            Self::Rejudge(_) => "rejudge",
         }
     }
 }
@@ -62,9 +76,16 @@ pub struct Jobs(Arc<Inner>);
 struct Inner {
     db: Db,
     mirror: Mirror,
+    rebuilder: Rebuilder,
     settings: Settings,
     live: HashMap<u64, Arc<LiveJob>>,
     slots: Semaphore,
+    /// Rebuilds take no place from other jobs, and installers do not wait for a long one to end.
+    rebuild_slots: Semaphore,
+    rebuilding: Flights<FileRef, Result<Arc<FileRow>, String>>,
+    pauses: rebuild::Pauses,
+    rebuild_ended: Notify,
+    stop: CancellationToken,
 }
 
 /// How jobs work.
@@ -72,26 +93,51 @@ struct Inner {
 pub struct Settings {
     /// Files fetched and judged at once by one job.
     pub files_at_once: usize,
+    /// Files judged again at once by one job.
+    pub checks_at_once: usize,
+    /// Rebuilds at once.
+    pub rebuilds_at_once: usize,
     /// `gc` leaves blobs younger than this alone.
     pub gc_grace: std::time::Duration,
 }
 
 impl Jobs {
     /// Over the database's family `jobs`.
-    pub fn new(db: Db, mirror: Mirror, settings: Settings) -> Self {
-        let slots = Semaphore::new(AT_ONCE);
+    pub fn new(db: Db, mirror: Mirror, rebuilder: Rebuilder, settings: Settings) -> Self {
         Self(Arc::new(Inner {
             db,
             mirror,
+            rebuilder,
             settings,
             live: HashMap::new(),
-            slots,
+            slots: Semaphore::new(AT_ONCE),
+            rebuild_slots: Semaphore::new(settings.rebuilds_at_once.max(1)),
+            rebuilding: Flights::new(),
+            pauses: rebuild::Pauses::default(),
+            rebuild_ended: Notify::new(),
+            stop: CancellationToken::new(),
         }))
+    }
+
+    /// What a daemon does beside its requests: goes on with the jobs that an earlier process left, judges again what the
+    /// rules in force have not judged yet, rebuilds what waits for it, and follows what becomes due. How many jobs go on.
+    pub async fn begin(&self) -> Result<usize, CatalogError> {
+        let resumed = self.resume().await?;
+        let rejudges = self.0.live.pin().values().any(|job| job.view().kind == "rejudge");
+        self.catch_up(rejudges).await?;
+        tokio::spawn(self.clone().watch(self.0.stop.clone()));
+        tokio::spawn(self.clone().tick(self.0.stop.clone()));
+        Ok(resumed)
+    }
+
+    /// What builds here, or why nothing does.
+    pub fn rebuilder(&self) -> &Rebuilder {
+        &self.0.rebuilder
     }
 
     /// Goes on with what was queued or running when the process ended. What was done before is not done
     /// again: a file that was admitted is found present.
-    pub async fn resume(&self) -> Result<usize, DbError> {
+    async fn resume(&self) -> Result<usize, DbError> {
         let rows = self
             .0
             .db
@@ -216,7 +262,9 @@ impl Jobs {
 
     /// Stops taking jobs on and waits a while for those that run; what is cut off goes on at the next start.
     pub async fn stop(&self, patience: std::time::Duration) {
+        self.0.stop.cancel();
         self.0.slots.close();
+        self.0.rebuild_slots.close();
         let until = tokio::time::Instant::now() + patience;
         while self.running() > 0 && tokio::time::Instant::now() < until {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
@@ -225,7 +273,11 @@ impl Jobs {
 
     fn start(&self, row: JobRow) {
         let id = row.view.id;
-        let live = Arc::new(LiveJob::new(row.view));
+        let file = match &row.work {
+            Work::Rebuild(file) => Some(file.clone()),
+            _ => None,
+        };
+        let live = Arc::new(LiveJob::new(row.view, file));
         self.0.live.pin().insert(id, Arc::clone(&live));
         let jobs = self.clone();
         let guard = jobs.clone();
@@ -241,12 +293,18 @@ impl Jobs {
                 );
             }
             guard.0.live.pin().remove(&id);
+            guard.0.rebuild_ended.notify_one();
         });
     }
 
     async fn run(&self, live: &Arc<LiveJob>, work: Work) {
-        let Ok(_slot) = self.0.slots.acquire().await else {
-            return;
+        // A rebuild takes its place where the building begins.
+        let _slot = match &work {
+            Work::Rebuild(_) => None,
+            _ => match self.0.slots.acquire().await {
+                Ok(slot) => Some(slot),
+                Err(_) => return,
+            },
         };
         let _queued = self
             .0
@@ -260,6 +318,8 @@ impl Jobs {
             Work::Ingest(request) => self.ingest(live, request, &work).await,
             Work::Scrub(request) => self.scrub(live, *request).await,
             Work::Gc(request) => self.gc(live, *request).await,
+            Work::Rebuild(file) => self.rebuild(live, file).await,
+            Work::Rejudge(pass) => self.rejudge(live, pass).await,
         };
         live.update(|view| {
             view.finished_at = Some(Timestamp::now());

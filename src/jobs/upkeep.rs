@@ -117,7 +117,8 @@ impl Jobs {
         }
         if row.is_damaged() || row.state == FileState::Admitted {
             let reason = "fetched again from upstream, bytes identical".to_owned();
-            gate.catalog
+            let (row, _) = gate
+                .catalog
                 .change(
                     row.file(),
                     Change::Restore,
@@ -127,6 +128,12 @@ impl Jobs {
                 )
                 .await
                 .map_err(|e| e.to_string())?;
+            // The rules may have changed while it was damaged.
+            if let Some(result) = self.judge_again(&row).await
+                && result.outcome != FileOutcome::Admitted
+            {
+                return Err(format!("its bytes are back; {}", result.reasons.join("; ")));
+            }
         }
         Ok(())
     }

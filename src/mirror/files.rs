@@ -7,11 +7,13 @@ use bytes::Bytes;
 use chiron_storage::Digest;
 
 use super::{Denied, Mirror, MirrorError};
-use crate::catalog::{FileRow, FileState};
+use crate::catalog::{FileRow, FileState, Waits};
 use crate::index::Candidate;
+use crate::ingest::{Again, Claims};
 use crate::package::{DistributionFilename, ProjectName};
 use crate::telemetry::Queue;
 use crate::upstream::{Mode, Upstream, UpstreamError};
+use crate::verify::{CheckName, Outcome};
 
 /// A wheel up to this size is fetched whole when its metadata is asked for: one request to upstream
 /// instead of two, and the verdict is there when the installer comes back for the file. Bytes.
@@ -43,30 +45,73 @@ pub enum Delivery<T> {
 type Offer = (ProjectName, Upstream, Candidate);
 
 impl Mirror {
-    /// A file that may be served, after the gate.
+    /// A file that may be served, after the gate. What is missing for its verdict (a rebuild, something of upstream's)
+    /// is waited for, within bounds.
     pub async fn file(&self, wanted: &Wanted) -> Result<Delivery<Arc<FileRow>>, Arc<MirrorError>> {
-        if let Some(row) = self.settled(wanted).await? {
-            return Ok(delivered(row));
+        let until = tokio::time::Instant::now() + self.0.limits.verdict_wait;
+        // Before the first look: whatever happens after it rings.
+        let mut changes = self.catalog().changes();
+        let mut asked_again = false;
+        loop {
+            changes.borrow_and_update();
+            let delivery = self.file_now(wanted, until, &mut asked_again).await?;
+            if !matches!(delivery, Delivery::Pending) {
+                return Ok(delivery);
+            }
+            let _waiting = self.gate().metrics.enqueue(Queue::Verdict);
+            match tokio::time::timeout_at(until, changes.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Ok(Delivery::Pending),
+            }
         }
+    }
+
+    /// `asked_again`: upstream and the policy were asked anew for this wish already.
+    async fn file_now(
+        &self,
+        wanted: &Wanted,
+        until: tokio::time::Instant,
+        asked_again: &mut bool,
+    ) -> Result<Delivery<Arc<FileRow>>, Arc<MirrorError>> {
+        let settled = self.settled(wanted).await?;
+        if let Some(row) = settled.as_ref().filter(|row| *asked_again || self.is_settled(row)) {
+            return Ok(delivered(Arc::clone(row)));
+        }
+        *asked_again = true;
         let Some((project, upstream, candidate)) = self.offer(wanted).await? else {
-            return self.unoffered(wanted).await;
+            return match settled {
+                Some(row) => Ok(delivered(self.once_more(row).await?)),
+                None => self.unoffered(wanted).await,
+            };
         };
         let _waiting = self.gate().metrics.enqueue(Queue::Verdict);
-        let pulled = tokio::time::timeout(
-            self.0.limits.verdict_wait,
-            self.pull(&project, upstream, candidate, wanted.sha256),
-        );
+        let pulled = tokio::time::timeout_at(until, self.pull(&project, upstream, candidate, wanted.sha256));
         match pulled.await {
             Err(_) => Ok(Delivery::Pending),
             Ok(row) => Ok(self.met(wanted, row?)),
         }
     }
 
+    /// Whether asking again now could not come to another end.
+    fn is_settled(&self, row: &FileRow) -> bool {
+        match row.waits() {
+            Some(Waits::Rebuild) => true,
+            Some(Waits::Upstream | Waits::Age) => false,
+            None => self.is_final(row) || row.state == FileState::Quarantined,
+        }
+    }
+
+    /// A row that nobody offers any more, judged again by what is here.
+    async fn once_more(&self, row: Arc<FileRow>) -> Result<Arc<FileRow>, Arc<MirrorError>> {
+        let again = self.gate().again(&row, Again::Circumstances).await;
+        Ok(Arc::new(again.map_err(arc)?.row))
+    }
+
     /// A wheel's core metadata (PEP 658), if need be before the wheel is judged. The gate for the wheel
     /// begins at the same time: who asks for the metadata will often ask for the file.
     pub async fn metadata(&self, wanted: &Wanted) -> Result<Delivery<Bytes>, Arc<MirrorError>> {
         if let Some(row) = self.settled(wanted).await? {
-            return self.own_metadata(delivered(row)).await;
+            return self.own_metadata(with_metadata(row)).await;
         }
         let Some((project, upstream, candidate)) = self.offer(wanted).await? else {
             return self.unoffered(wanted).await;
@@ -131,7 +176,14 @@ impl Mirror {
         let _waiting = self.gate().metrics.enqueue(Queue::Verdict);
         match tokio::time::timeout(self.0.limits.verdict_wait, pulled).await {
             Err(_) => Ok(Delivery::Pending),
-            Ok(row) => self.own_metadata(self.met(wanted, row?)).await,
+            Ok(row) => {
+                let row = row?;
+                let met = match self.met(wanted, Arc::clone(&row)) {
+                    Delivery::Pending => with_metadata(row),
+                    met => met,
+                };
+                self.own_metadata(met).await
+            }
         }
     }
 
@@ -157,7 +209,7 @@ impl Mirror {
     }
 
     /// The present row for exactly this content and name.
-    async fn settled(&self, wanted: &Wanted) -> Result<Option<Arc<FileRow>>, Arc<MirrorError>> {
+    pub(super) async fn settled(&self, wanted: &Wanted) -> Result<Option<Arc<FileRow>>, Arc<MirrorError>> {
         if let Some(denied) = self.denied(&wanted.sha256) {
             return Ok(Some(denied.row));
         }
@@ -173,7 +225,7 @@ impl Mirror {
     }
 
     /// What is said when nobody offers the file: what was judged of it, if anything was.
-    async fn unoffered<T>(&self, wanted: &Wanted) -> Result<Delivery<T>, Arc<MirrorError>> {
+    pub(super) async fn unoffered<T>(&self, wanted: &Wanted) -> Result<Delivery<T>, Arc<MirrorError>> {
         Ok(self
             .row(wanted)
             .await?
@@ -181,7 +233,7 @@ impl Mirror {
     }
 
     /// Who offers the file now.
-    async fn offer(&self, wanted: &Wanted) -> Result<Option<Offer>, Arc<MirrorError>> {
+    pub(super) async fn offer(&self, wanted: &Wanted) -> Result<Option<Offer>, Arc<MirrorError>> {
         if !self.0.sources.iter().any(|s| s.mode() == Mode::OnDemand) {
             return Ok(None);
         }
@@ -194,7 +246,8 @@ impl Mirror {
         Ok(None)
     }
 
-    /// Pulls a candidate through the gate: one download and one judgment for everybody who waits.
+    /// Pulls a candidate through the gate: one download and one judgment for everybody who waits. What belongs to it
+    /// comes along: the sdist of its release, and its provenance.
     pub async fn pull(
         &self,
         project: &ProjectName,
@@ -212,21 +265,51 @@ impl Mirror {
                 sha256,
                 filename: candidate.file.filename.clone(),
             };
-            if let Some(row) = mirror.settled(&wanted).await?.filter(|row| is_final(row)) {
-                return Ok(row);
+            let settled = mirror.settled(&wanted).await?;
+            if let Some(row) = settled.as_ref().filter(|row| mirror.is_final(row)) {
+                return Ok(Arc::clone(row));
             }
             let name = candidate
                 .name(&project)
                 .map_err(|e| Arc::new(MirrorError::from(e)))?;
-            gate.pull(&upstream, &name, &candidate.file)
-                .await
-                .map(Arc::new)
-                .map_err(|e| Arc::new(MirrorError::from(e)))
+            // The bytes are here: only what was missing, and what may have changed, is asked for.
+            if let Some(row) = settled.filter(|row| is_good_to_judge(row)) {
+                let attachments = mirror.attachments(&upstream, &name, &candidate).await;
+                let again = gate.again(&row, Again::Attached(attachments)).await;
+                return Ok(Arc::new(again.map_err(arc)?.row));
+            }
+            let (staged, attachments) = tokio::join!(
+                gate.fetch(&upstream, &candidate.file),
+                mirror.attachments(&upstream, &name, &candidate)
+            );
+            let claims = Claims::of_page(&candidate.file, upstream.name());
+            let judged = gate.judge(staged.map_err(arc)?, &name, &claims, attachments);
+            judged.await.map(Arc::new).map_err(arc)
         });
         flight
             .wait()
             .await
             .map_err(|_| Arc::new(MirrorError::lost(what)))?
+    }
+
+    /// Whether judging again could not come to another end, or is not ours to do: a person revoked it, or the bytes
+    /// themselves are bad. What waits in quarantine may have become good; what was refused, under other rules, with
+    /// another advisory database or with a waiver, too.
+    fn is_final(&self, row: &FileRow) -> bool {
+        match row.state {
+            FileState::Admitted => true,
+            FileState::Revoked => row.waits() != Some(Waits::Upstream),
+            FileState::Quarantined => row.waits() == Some(Waits::Rebuild),
+            FileState::Refused => {
+                let found = &row.judged.found;
+                let by_advisories = row
+                    .judged
+                    .reasons
+                    .iter()
+                    .any(|reason| reason.check == CheckName::Advisories.as_str());
+                !row.reconsider && found.policy == Some(self.gate().policy().digest()) && !by_advisories
+            }
+        }
     }
 
     /// Begins the gate for a wheel that will probably be asked for; a few at a time, so that those that
@@ -261,14 +344,30 @@ impl Mirror {
 fn delivered(row: Arc<FileRow>) -> Delivery<Arc<FileRow>> {
     match row.state {
         FileState::Admitted => Delivery::Ready(row),
+        _ if passes_soon(&row) => Delivery::Pending,
         FileState::Quarantined | FileState::Refused | FileState::Revoked => Delivery::Denied(row),
     }
 }
 
-/// Whether judging again could not come to another end, or is not ours to do: a person revoked it, or the
-/// bytes themselves are bad. What waits in quarantine may have become good.
-fn is_final(row: &FileRow) -> bool {
-    row.state != FileState::Quarantined
+/// An installer may read the metadata of a wheel whose verdict is not out yet: it is the wheel's own, and the wheel
+/// itself is not sent before the verdict.
+fn with_metadata(row: Arc<FileRow>) -> Delivery<Arc<FileRow>> {
+    if passes_soon(&row) {
+        Delivery::Ready(row)
+    } else {
+        delivered(row)
+    }
+}
+
+/// Not a denial: the verdict waits for work of ours, or for upstream.
+fn passes_soon(row: &FileRow) -> bool {
+    matches!(row.waits(), Some(Waits::Rebuild | Waits::Upstream))
+}
+
+/// Whether the stored bytes will do: they were compared with what upstream promises, and are what they should be.
+fn is_good_to_judge(row: &FileRow) -> bool {
+    let passed = |check| row.judged.found.outcome(check) == Some(Outcome::Pass);
+    row.is_stored() && passed(CheckName::Structure) && passed(CheckName::Hashes)
 }
 
 /// The projects a filename may belong to: a wheel's is certain, an sdist of old may have dashes in both

@@ -3,6 +3,8 @@
 
 mod files;
 mod pages;
+mod release;
+mod provenance;
 mod source;
 
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub struct MirrorLimits {
     pub cached_files: u64,
     /// Wheels judged ahead of their download at once.
     pub ahead: usize,
+    /// Largest source distribution that is fetched only to hold a wheel against it, bytes. Threat: traffic.
+    pub max_sdist: u64,
 }
 
 /// The mirror. Cheap to clone.

@@ -9,8 +9,10 @@ use jiff::Timestamp;
 use super::{Mirror, Source};
 use crate::catalog::{Actor, CachedPage, CatalogError, Change, FileState};
 use crate::index::Candidates;
-use crate::package::ProjectName;
+use crate::package::{ProjectName, ProjectPage};
 use crate::upstream::{Mode, PageFetch, Upstream, UpstreamError, Validators};
+use crate::verify::Report;
+use crate::verify::advisories::advisories;
 
 /// A project as an upstream lists it.
 #[derive(Debug)]
@@ -116,13 +118,18 @@ impl Mirror {
             {
                 Ok(PageFetch::NotModified) => {
                     if let Some(known) = here {
-                        return self.keep(project, Arc::new(known.confirmed_again(self.0.limits.fresh)));
+                        let mut again = known.confirmed_again(self.0.limits.fresh);
+                        if known.candidates.next_due().is_some_and(|due| due <= Timestamp::now()) {
+                            let page = known.candidates.to_page();
+                            again.candidates = Arc::new(self.sort(page).await);
+                        }
+                        return self.keep(project, Arc::new(again.until_due()));
                     }
                 }
                 Ok(PageFetch::Found { page, validators, .. }) => {
                     let known = Known {
                         source: Arc::clone(source),
-                        candidates: Arc::new(Candidates::new(*page, self.0.gate.max_file)),
+                        candidates: Arc::new(self.sort(*page).await),
                         validators,
                         confirmed: Timestamp::now(),
                         fresh_until: Instant::now() + self.0.limits.fresh,
@@ -131,7 +138,7 @@ impl Mirror {
                     if let Err(error) = self.relay(upstream, project, &known.candidates).await {
                         tracing::error!(%project, %error, "yanks and status from upstream could not be recorded");
                     }
-                    let known = Arc::new(known);
+                    let known = Arc::new(known.until_due());
                     self.store(project, &known);
                     return self.keep(project, known);
                 }
@@ -168,6 +175,25 @@ impl Mirror {
         self.keep(project, Arc::new(known.stale(error)))
     }
 
+    /// Upstream's page, without what can be judged before a download: what is too large, and what is too young unless it
+    /// mends a hole that is known to be exploited.
+    async fn sort(&self, page: ProjectPage) -> Candidates {
+        let candidates = Candidates::new(page, self.0.gate.max_file);
+        let Some(age) = self.0.gate.policy().minimum_age() else {
+            return candidates;
+        };
+        let now = Timestamp::now();
+        let project = candidates.project().clone();
+        let known = self.0.gate.advisories.project(&project).await;
+        candidates.hold_back(|candidate| {
+            let uploaded = candidate.file.upload_time.as_deref()?.parse().ok();
+            let due = age.due(uploaded, None).filter(|due| *due > now)?;
+            let name = candidate.name(&project).ok()?;
+            let report = advisories(&name, known.as_ref(), now);
+            (!mends_exploited(&report)).then_some(due)
+        })
+    }
+
     /// What the database kept from an earlier run.
     async fn stored(&self, project: &ProjectName) -> Option<Arc<Known>> {
         for source in &self.0.sources {
@@ -175,7 +201,7 @@ impl Mirror {
                 Ok(Some(kept)) => {
                     return Some(Arc::new(Known {
                         source: Arc::clone(source),
-                        candidates: Arc::new(Candidates::new(kept.page, self.0.gate.max_file)),
+                        candidates: Arc::new(self.sort(kept.page).await),
                         validators: Validators {
                             etag: kept.etag,
                             last_modified: kept.last_modified,
@@ -260,7 +286,23 @@ impl Mirror {
     }
 }
 
+/// Whether a release is the fix of a hole that is known to be exploited.
+fn mends_exploited(report: &Report) -> bool {
+    let fixes = report.facts.get("fixes").and_then(|fixes| fixes.as_array());
+    fixes.is_some_and(|fixes| fixes.iter().any(|fix| fix.get("kev").is_some_and(|kev| kev == true)))
+}
+
 impl Known {
+    /// Good no longer than until something that it holds back becomes old enough.
+    fn until_due(mut self) -> Self {
+        if let Some(due) = self.candidates.next_due() {
+            let left = due.duration_since(Timestamp::now());
+            let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
+            self.fresh_until = self.fresh_until.min(Instant::now() + left);
+        }
+        self
+    }
+
     fn confirmed_again(&self, fresh: Duration) -> Self {
         Self {
             confirmed: Timestamp::now(),

@@ -4,6 +4,7 @@
 //! of foreign input has a bound on what it accepts.
 
 pub mod filename;
+pub mod licence;
 pub mod lock;
 pub mod metadata;
 pub mod name;

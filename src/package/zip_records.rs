@@ -74,6 +74,8 @@ pub struct CentralHeader<'a> {
     pub flags: u16,
     /// Compression method.
     pub method: u16,
+    /// When the file was last changed: DOS date, DOS time (4.4.6). Local time of nobody knows where.
+    pub modified: (u16, u16),
     /// CRC-32 of the unpacked bytes.
     pub crc: u32,
     /// Bytes in the archive.
@@ -104,7 +106,7 @@ impl<'a> CentralHeader<'a> {
         }
         fields.skip(2)?; // made by: the mode is judged whatever system is said to have made it
         let (needed, flags, method) = (fields.u16()?, fields.u16()?, fields.u16()?);
-        fields.skip(4)?; // time, date
+        let (time, date) = (fields.u16()?, fields.u16()?);
         let (crc, compressed, size) = (fields.u32()?, fields.u32()?, fields.u32()?);
         let (name_bytes, extra_bytes, comment_bytes) = (fields.u16()?, fields.u16()?, fields.u16()?);
         let disk = fields.u16()?;
@@ -123,6 +125,7 @@ impl<'a> CentralHeader<'a> {
             needed,
             flags,
             method,
+            modified: (date, time),
             crc,
             compressed: compressed.into(),
             size: size.into(),

@@ -1,13 +1,17 @@
-//! The one judgment. A positive conjunction: whatever is missing, undefined or in error does not admit.
+//! The one judgment. The rules' answer is believed when it is one, and whatever is missing, undefined, late or in error
+//! does not admit.
 
 use chiron_storage::Digest;
 use jiff::Timestamp;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::{AdvisoriesRef, CheckRow, Decision, JudgedFile, Policy, PolicyRef, Reason, VERDICT_SCHEMA, Verdict};
-use crate::verify::{Evidence, Outcome};
+use super::decision::{Objection, ObjectionDecision, RegoDecision, read_objections};
+use super::input::{Checked, PolicyInput};
+use super::waiver::{self, WaivedReason};
+use super::{
+    AdvisoriesRef, CheckRow, Decision, History, JudgedFile, Policy, PolicyRef, Reason, VERDICT_SCHEMA, Verdict,
+    Waiver,
+};
+use crate::verify::{CheckName, Evidence, Outcome};
 
 /// Everything a judgment depends on, besides the policy.
 #[derive(Debug)]
@@ -22,7 +26,7 @@ pub struct Case<'a> {
     pub name_taken_by: Option<Digest>,
     /// What is known beside the evidence.
     pub circumstances: Circumstances,
-    /// The verdict's time; no rule looks at it.
+    /// The verdict's time; rules see it as `input.now`.
     pub now: Timestamp,
 }
 
@@ -39,101 +43,173 @@ pub struct Circumstances {
     pub owned: bool,
     /// What earlier files of the project had.
     pub history: History,
-    /// Waivers on this very content that stand at the judgment's time.
+    /// Waivers on this very content.
     pub waivers: Vec<Waiver>,
     /// The advisory database that was used.
     pub advisories: Option<AdvisoriesRef>,
 }
 
-/// What files of the project that were admitted before had: the measure of a downgrade and of a regression.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct History {
-    /// The lowest version with an admitted file whose signature passed (PEP 440, as text).
-    pub signed_since: Option<String>,
-    /// For each level of reproducibility that an admitted file reached, the lowest version that did.
-    pub levels: Vec<(String, String)>,
-}
-
-/// A person's decision to let something pass, for one content and one check, until it ends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Waiver {
-    /// Which check's objections it covers; `policy` for those the policy adds itself.
-    pub check: String,
-    /// Only the objection with this code; every one of the check when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub code: Option<String>,
-    /// Why.
-    pub reason: String,
-    /// Who asked for it, and who confirmed it where two persons are needed.
-    pub by: Vec<String>,
-    /// When it stops counting.
-    #[schemars(with = "String")]
-    pub until: Timestamp,
-    /// The log's event that holds it.
-    pub event: u64,
+/// A verdict, and what it was made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided {
+    /// The judgment.
+    pub verdict: Verdict,
+    /// The input document that the rules saw, which `verdict.input` names; `None` when none could be made.
+    pub input: Option<Vec<u8>>,
 }
 
 /// Judges one file.
 pub fn decide(policy: &Policy, case: &Case<'_>) -> Verdict {
-    let mut decision = Decision::Admit;
-    let mut reasons = Vec::new();
-    let mut object = |to: Decision, reason: Reason| {
-        decision = decision.max(to);
-        reasons.push(reason);
-    };
+    decide_with_input(policy, case).verdict
+}
 
-    for &(check, requirement) in policy.rules() {
-        let found = case
-            .evidence
-            .iter()
-            .map(|(_, evidence)| evidence)
-            .find(|e| e.check == check && e.subject == case.file.sha256);
-        let Some(evidence) = found else {
-            object(
-                Decision::Quarantine,
-                reason(check.as_str(), "no-evidence", "the check did not run"),
-            );
-            continue;
-        };
-        if requirement.accepts(evidence.outcome, case.handed_in) {
-            continue;
-        }
-        let (to, code) = match evidence.outcome {
-            Outcome::Fail => (Decision::Refuse, failure_code(evidence)),
-            Outcome::Absent => (Decision::Quarantine, "absent".to_owned()),
-            Outcome::Error => (Decision::Quarantine, "could-not-check".to_owned()),
-            Outcome::Skipped => (Decision::Quarantine, "skipped".to_owned()),
-            // Not accepted although it passed: no requirement says that today, and if one ever does it must not admit.
-            Outcome::Pass => (Decision::Quarantine, "not-accepted".to_owned()),
-        };
-        object(to, reason(check.as_str(), &code, &evidence.summary));
+/// Judges one file, and hands out the document that the rules saw.
+pub fn decide_with_input(policy: &Policy, case: &Case<'_>) -> Decided {
+    let checked = PolicyInput::new(case, policy.settings()).checked();
+    let (input, digest, answer) = match checked {
+        Ok(Checked { bytes, digest, value }) => (Some(bytes), Some(digest), ask(policy, value)),
+        Err(why) => (None, None, Err(why)),
+    };
+    let mut judgment = Judgment::default();
+    match answer {
+        Ok((decision, site)) => judgment.follow(decision, site, policy, case),
+        Err(why) => judgment.undecided(&why),
     }
-    if let Some(other) = case.name_taken_by.filter(|other| *other != case.file.sha256) {
-        object(
-            Decision::Refuse,
-            reason(
+    judgment.floor(case);
+    judgment.sort();
+    let verdict = Verdict {
+        schema: VERDICT_SCHEMA.to_owned(),
+        file: case.file.clone(),
+        decision: judgment.decision(),
+        checks: case.evidence.iter().map(|(digest, e)| row(*digest, e)).collect(),
+        reasons: judgment.reasons.into_iter().map(|(_, reason)| reason).collect(),
+        waived: judgment.waived,
+        policy: PolicyRef {
+            profile: policy.profile().as_str().to_owned(),
+            digest: policy.digest(),
+        },
+        input: digest,
+        advisories: case.circumstances.advisories.clone(),
+        decided_at: case.now,
+        event: None,
+    };
+    Decided { verdict, input }
+}
+
+/// Runs the rules and reads what they answer.
+pub(super) fn ask(policy: &Policy, input: regorus::Value) -> Result<(RegoDecision, Vec<Objection>), String> {
+    let values = policy.values(input, policy.entries()).map_err(|error| error.to_string())?;
+    let mut values = values.into_iter();
+    let decision = values.next().ok_or("the policy gave no answer")?;
+    let site = values.next().map(read_objections).transpose()?;
+    Ok((RegoDecision::read(decision)?, site.unwrap_or_default()))
+}
+
+/// What stands against a file.
+#[derive(Debug, Default)]
+struct Judgment {
+    reasons: Vec<(Decision, Reason)>,
+    waived: Vec<WaivedReason>,
+}
+
+impl Judgment {
+    fn object(&mut self, to: Decision, check: &str, code: &str, message: &str) {
+        let reason = Reason { check: check.to_owned(), code: code.to_owned(), message: message.to_owned() };
+        self.reasons.push((to, reason));
+    }
+
+    fn undecided(&mut self, why: &str) {
+        self.object(
+            Decision::Quarantine,
+            "policy",
+            "undecided",
+            &format!("the policy gave no decision: {why}. Run chiron policy check and chiron policy test, then judge the file again"),
+        );
+    }
+
+    /// Takes the objections over, but for those that a waiver covers. Without any left, the file is admitted when the
+    /// rules admit it, or when every requirement that does not hold was waived in full.
+    fn follow(&mut self, decision: RegoDecision, site: Vec<Objection>, policy: &Policy, case: &Case<'_>) {
+        let mut lifted = Vec::new();
+        let mut held = Vec::new();
+        for objection in decision.objections.into_iter().chain(site) {
+            let reason = Reason {
+                check: objection.check,
+                code: objection.code,
+                message: objection.message,
+            };
+            let waivers = &case.circumstances.waivers;
+            match waiver::waived(&reason, waivers, policy.settings(), case.now) {
+                Some(waived) => {
+                    self.waived.push(waived);
+                    lifted.extend(objection.requirement);
+                }
+                None => {
+                    let to = match objection.decision {
+                        ObjectionDecision::Quarantine => Decision::Quarantine,
+                        ObjectionDecision::Refuse => Decision::Refuse,
+                    };
+                    self.reasons.push((to, reason));
+                    held.extend(objection.requirement);
+                }
+            }
+        }
+        if decision.admit || !self.reasons.is_empty() {
+            return;
+        }
+        let failing: Vec<_> = decision.requirements.iter().filter(|(_, holds)| !**holds).collect();
+        let open: Vec<&str> = failing
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| !lifted.iter().any(|l| l == name) || held.iter().any(|h| h == name))
+            .collect();
+        if failing.is_empty() {
+            self.undecided("it does not admit the file, although every requirement holds and nothing is objected");
+        } else if !open.is_empty() {
+            self.undecided(&format!(
+                "it does not admit the file and does not say why; these requirements do not hold: {}",
+                open.join(", ")
+            ));
+        }
+    }
+
+    /// What no policy can do without, and no waiver covers.
+    fn floor(&mut self, case: &Case<'_>) {
+        if let Some(other) = case.name_taken_by.filter(|other| *other != case.file.sha256) {
+            self.object(
+                Decision::Refuse,
                 "policy",
                 "filename-reuse",
                 &format!(
                     "another file of this name is already admitted (sha256 {other}); a published filename never changes its content"
                 ),
-            ),
-        );
+            );
+        }
+        let outcome = |check: CheckName| {
+            let about = |e: &&(Digest, Evidence)| e.1.check == check && e.1.subject == case.file.sha256;
+            case.evidence.iter().find(about).map(|(_, e)| e.outcome)
+        };
+        let sound = outcome(CheckName::Structure) == Some(Outcome::Pass)
+            && matches!(outcome(CheckName::Hashes), Some(Outcome::Pass | Outcome::Absent));
+        if !sound && self.reasons.is_empty() {
+            self.undecided("it admits a file whose structure and hashes did not pass, which no policy may");
+        }
     }
 
-    Verdict {
-        schema: VERDICT_SCHEMA.to_owned(),
-        file: case.file.clone(),
-        decision,
-        checks: case.evidence.iter().map(|(digest, e)| row(*digest, e)).collect(),
-        reasons,
-        policy: PolicyRef {
-            profile: policy.profile().as_str().to_owned(),
-            digest: policy.digest(),
-        },
-        advisories: case.circumstances.advisories.clone(),
-        decided_at: case.now,
-        event: None,
+    /// In the order of the gate; within a check the severest first.
+    fn sort(&mut self) {
+        let place = |check: &str| CheckName::ALL.iter().position(|name| name.as_str() == check).unwrap_or(CheckName::ALL.len());
+        self.reasons.sort_by(|(a_to, a), (b_to, b)| {
+            (place(&a.check), b_to, &a.check, &a.code, &a.message).cmp(&(place(&b.check), a_to, &b.check, &b.code, &b.message))
+        });
+        self.reasons.dedup();
+        self.waived.sort_by(|a, b| {
+            (place(&a.check), &a.check, &a.code, &a.message).cmp(&(place(&b.check), &b.check, &b.code, &b.message))
+        });
+    }
+
+    fn decision(&self) -> Decision {
+        self.reasons.iter().map(|(to, _)| *to).max().unwrap_or(Decision::Admit)
     }
 }
 
@@ -144,161 +220,5 @@ fn row(digest: Digest, e: &Evidence) -> CheckRow {
         summary: e.summary.clone(),
         facts: e.facts.clone(),
         evidence: digest,
-    }
-}
-
-fn reason(check: &str, code: &str, message: &str) -> Reason {
-    Reason {
-        check: check.to_owned(),
-        code: code.to_owned(),
-        message: message.to_owned(),
-    }
-}
-
-/// The code of the first finding, where the check lists findings.
-fn failure_code(evidence: &Evidence) -> String {
-    evidence
-        .facts
-        .get("findings")
-        .and_then(|f| f.get(0))
-        .and_then(|f| f.get("code"))
-        .and_then(|c| c.as_str())
-        .unwrap_or("failed")
-        .to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::policy::Profile;
-    use crate::verify::CheckName;
-    use proptest::prelude::*;
-
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-
-    fn evidence(check: CheckName, outcome: Outcome) -> (Digest, Evidence) {
-        let subject = Digest::of(b"file");
-        let e = Evidence::new(
-            check,
-            subject,
-            outcome,
-            "because".to_owned(),
-            serde_json::Map::new(),
-            NOW,
-        );
-        (Digest::of(&e.to_bytes()), e)
-    }
-
-    fn judged(profile: Profile, evidence: &[(Digest, Evidence)], handed_in: bool) -> Verdict {
-        let file = JudgedFile {
-            filename: "a-1-py3-none-any.whl".into(),
-            project: "a".into(),
-            version: "1".into(),
-            sha256: Digest::of(b"file"),
-            size: 4,
-        };
-        let case = Case {
-            file,
-            evidence,
-            handed_in,
-            name_taken_by: None,
-            circumstances: Circumstances::default(),
-            now: NOW,
-        };
-        decide(&Policy::builtin(profile), &case)
-    }
-
-    #[test]
-    fn both_pass_admits_in_every_profile() {
-        let e = [
-            evidence(CheckName::Structure, Outcome::Pass),
-            evidence(CheckName::Hashes, Outcome::Pass),
-        ];
-        for profile in [Profile::Strict, Profile::Standard, Profile::Audit] {
-            let verdict = judged(profile, &e, false);
-            assert_eq!(verdict.decision, Decision::Admit);
-            assert!(verdict.reasons.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_failure_refuses_even_when_another_check_could_not_run() {
-        let e = [
-            evidence(CheckName::Structure, Outcome::Skipped),
-            evidence(CheckName::Hashes, Outcome::Fail),
-        ];
-        assert_eq!(judged(Profile::Audit, &e, false).decision, Decision::Refuse);
-    }
-
-    #[test]
-    fn an_absent_digest_is_the_operators_word_only_for_a_file_handed_in() {
-        let e = [
-            evidence(CheckName::Structure, Outcome::Pass),
-            evidence(CheckName::Hashes, Outcome::Absent),
-        ];
-        assert_eq!(judged(Profile::Standard, &e, true).decision, Decision::Admit);
-        assert_eq!(
-            judged(Profile::Standard, &e, false).decision,
-            Decision::Quarantine
-        );
-        assert_eq!(judged(Profile::Strict, &e, true).decision, Decision::Quarantine);
-    }
-
-    #[test]
-    fn evidence_about_another_file_is_no_evidence() {
-        let mut e = [
-            evidence(CheckName::Structure, Outcome::Pass),
-            evidence(CheckName::Hashes, Outcome::Pass),
-        ];
-        e[0].1.subject = Digest::of(b"other");
-        assert_eq!(judged(Profile::Audit, &e, true).decision, Decision::Quarantine);
-    }
-
-    #[test]
-    fn a_name_that_is_taken_is_refused() {
-        let e = [
-            evidence(CheckName::Structure, Outcome::Pass),
-            evidence(CheckName::Hashes, Outcome::Pass),
-        ];
-        let mut verdict_case = Case {
-            file: judged(Profile::Audit, &e, false).file,
-            evidence: &e,
-            handed_in: false,
-            name_taken_by: Some(Digest::of(b"first")),
-            now: NOW,
-        };
-        let policy = Policy::builtin(Profile::Standard);
-        assert_eq!(decide(&policy, &verdict_case).decision, Decision::Refuse);
-        verdict_case.name_taken_by = Some(Digest::of(b"file"));
-        assert_eq!(decide(&policy, &verdict_case).decision, Decision::Admit);
-    }
-
-    fn outcomes() -> impl Strategy<Value = Outcome> {
-        prop_oneof![
-            Just(Outcome::Pass),
-            Just(Outcome::Fail),
-            Just(Outcome::Absent),
-            Just(Outcome::Error),
-            Just(Outcome::Skipped)
-        ]
-    }
-
-    proptest! {
-        /// Nothing is admitted unless every check asked for says pass (or the one stated exception), whatever is missing.
-        #[test]
-        fn fails_closed(s in proptest::option::of(outcomes()), h in proptest::option::of(outcomes()), handed_in: bool, p in 0..3_u8) {
-            let profile = [Profile::Strict, Profile::Standard, Profile::Audit][usize::from(p)];
-            let mut list = Vec::new();
-            if let Some(s) = s { list.push(evidence(CheckName::Structure, s)); }
-            if let Some(h) = h { list.push(evidence(CheckName::Hashes, h)); }
-            let verdict = judged(profile, &list, handed_in);
-            let absent_ok = handed_in && profile != Profile::Strict;
-            let should = s == Some(Outcome::Pass)
-                && (h == Some(Outcome::Pass) || (h == Some(Outcome::Absent) && absent_ok));
-            prop_assert_eq!(verdict.decision == Decision::Admit, should);
-            prop_assert_eq!(verdict.reasons.is_empty(), should);
-            prop_assert_eq!(&judged(profile, &list, handed_in), &verdict);
-        }
     }
 }

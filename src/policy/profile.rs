@@ -1,27 +1,34 @@
-//! The built-in profiles, as data: which check must have which outcome.
-//!
-//! Signature, SBOM, reproducibility and advisories join here when those checks exist; a profile that
-//! asks for a check whose evidence is missing does not admit.
+//! The built-in profiles and the rules they share, as texts that are read by people too.
 
-use chiron_storage::Digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::verify::{CheckName, Outcome};
 
 /// A built-in profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Profile {
-    /// Structure and hashes must both pass; a file nobody published a digest for waits in quarantine.
+    /// Signature, published SBOM, hashes and a rebuild of level `generator` or better, all required.
     Strict,
-    /// The default: structure and hashes must pass; the operator's own hand vouches for a local file.
+    /// The default: what was published must verify, and a pure wheel must follow from its source.
     Standard,
-    /// As `standard` for these two checks; later checks are only recorded.
+    /// Structure and hashes; the rest is recorded.
     Audit,
 }
 
+/// What every profile may use: file name and text.
+pub(super) const SHARED: [(&str, &str); 6] = [
+    ("chiron/advisories.rego", include_str!("rego/advisories.rego")),
+    ("chiron/checks.rego", include_str!("rego/checks.rego")),
+    ("chiron/circumstances.rego", include_str!("rego/circumstances.rego")),
+    ("chiron/history.rego", include_str!("rego/history.rego")),
+    ("chiron/publishers.rego", include_str!("rego/publishers.rego")),
+    ("chiron/reproducibility.rego", include_str!("rego/reproducibility.rego")),
+];
+
 impl Profile {
+    /// All of them, the strictest first.
+    pub const ALL: [Self; 3] = [Self::Strict, Self::Standard, Self::Audit];
+
     /// The name in `chiron.toml` and in verdicts.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,66 +37,18 @@ impl Profile {
             Self::Audit => "audit",
         }
     }
-}
 
-/// What a profile asks of one check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Requirement {
-    /// Only `pass` will do.
-    Pass,
-    /// `pass`, or `absent` when the operator handed the file in: there was no publisher to state a digest.
-    PassOrHandedIn,
-}
+    /// The profile of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.as_str() == name)
+    }
 
-impl Requirement {
-    pub(super) fn accepts(self, outcome: Outcome, handed_in: bool) -> bool {
+    /// Its rules: file name and text.
+    pub(super) const fn rules(self) -> (&'static str, &'static str) {
         match self {
-            Self::Pass => outcome == Outcome::Pass,
-            Self::PassOrHandedIn => outcome == Outcome::Pass || (outcome == Outcome::Absent && handed_in),
+            Self::Strict => ("chiron/strict.rego", include_str!("rego/strict.rego")),
+            Self::Standard => ("chiron/standard.rego", include_str!("rego/standard.rego")),
+            Self::Audit => ("chiron/audit.rego", include_str!("rego/audit.rego")),
         }
-    }
-}
-
-/// A policy in force: its rules and the digest that names them in every verdict.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    profile: Profile,
-    rules: Vec<(CheckName, Requirement)>,
-    digest: Digest,
-}
-
-impl Policy {
-    /// The rules of a built-in profile.
-    pub fn builtin(profile: Profile) -> Self {
-        let hashes = match profile {
-            Profile::Strict => Requirement::Pass,
-            Profile::Standard | Profile::Audit => Requirement::PassOrHandedIn,
-        };
-        let rules = vec![
-            (CheckName::Structure, Requirement::Pass),
-            (CheckName::Hashes, hashes),
-        ];
-        let text = serde_json::json!({ "schema": "chiron.policy/v1", "profile": profile, "rules": rules });
-        Self {
-            profile,
-            rules,
-            digest: Digest::of(text.to_string().as_bytes()),
-        }
-    }
-
-    /// Which profile this is.
-    pub const fn profile(&self) -> Profile {
-        self.profile
-    }
-
-    /// SHA-256 over the rules.
-    pub const fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// What is asked, check by check, in the order of the gate.
-    pub fn rules(&self) -> &[(CheckName, Requirement)] {
-        &self.rules
     }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::WaivedReason;
 use crate::verify::{CheckName, Outcome};
 
 /// The value of `schema` in every verdict.
@@ -43,6 +44,16 @@ pub struct Reason {
     pub code: String,
     /// A sentence.
     pub message: String,
+}
+
+impl Reason {
+    /// It goes away by itself: a rebuild is on its way, or the file becomes old enough.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            (self.check.as_str(), self.code.as_str()),
+            ("reproducibility", "rebuild-pending") | ("policy", "too-young")
+        )
+    }
 }
 
 impl std::fmt::Display for Reason {
@@ -119,8 +130,15 @@ pub struct Verdict {
     pub checks: Vec<CheckRow>,
     /// Empty when admitted.
     pub reasons: Vec<Reason>,
+    /// Objections that a person's waiver covers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waived: Vec<WaivedReason>,
     /// The rules that led from the checks to the decision.
     pub policy: PolicyRef,
+    /// The document that the rules saw, `sha256:…`; absent when none could be made.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_digest")]
+    #[schemars(with = "Option<String>")]
+    pub input: Option<Digest>,
     /// The advisory database that was used; absent while none was ever loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advisories: Option<AdvisoriesRef>,
@@ -130,4 +148,25 @@ pub struct Verdict {
     /// Number of the log's event that carries this verdict; absent while it is not logged (`chiron verify`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<u64>,
+}
+
+/// An optional digest as `sha256:…`.
+mod optional_digest {
+    use chiron_storage::Digest;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    struct Prefixed(#[serde(with = "chiron_storage::digest::prefixed")] Digest);
+
+    #[allow(clippy::ref_option)] // serde's shape
+    pub(super) fn serialize<S: Serializer>(digest: &Option<Digest>, serializer: S) -> Result<S::Ok, S::Error> {
+        match digest {
+            Some(digest) => chiron_storage::digest::prefixed::serialize(digest, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Digest>, D::Error> {
+        Option::<Prefixed>::deserialize(deserializer).map(|found| found.map(|Prefixed(digest)| digest))
+    }
 }

@@ -49,6 +49,8 @@ routes! {
     Log = "log",
     /// `/explain/{filename}`
     Explain = "explain",
+    /// `/v1/query`, `/v1/querybatch`, `/v1/vulns/…`
+    Osv = "osv",
     /// `/api/v1/…`, `/openapi.json`
     Admin = "admin",
     /// `/healthz`, `/readyz`, `/metrics`

@@ -100,6 +100,19 @@ impl Upstream {
     }
 }
 
+impl Upstream {
+    /// A small document at an address that an index page names (a provenance object, PEP 740), byte for byte; `None` when
+    /// upstream says that there is none. `limit` in bytes. Threat: a page that names a document without end.
+    pub async fn document(&self, url: &Url, limit: u64) -> Result<Option<Bytes>, UpstreamError> {
+        let ask = Ask::get(Kind::Metadata, url);
+        match self.inner.client.fetch(&ask, limit, &[200]).await {
+            Ok((_, body)) => Ok(Some(body)),
+            Err(UpstreamError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// Upstream's own `.metadata`.
 async fn offered(client: &Client, file: &PageFile) -> Result<Bytes, UpstreamError> {
     let mut url = file.url.clone();

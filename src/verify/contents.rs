@@ -15,14 +15,21 @@ pub struct Contents {
     pub metadata: Vec<u8>,
     /// `WHEEL`, byte for byte.
     pub wheel: Vec<u8>,
-    /// Files of `.dist-info/sboms/` (PEP 770), byte for byte, within [`super::ArchiveLimits`].
+    /// Files of `.dist-info/sboms/` (PEP 770), byte for byte. One beyond [`super::ArchiveLimits::held_bytes`] is only
+    /// among the entries.
     pub sboms: Vec<(String, Vec<u8>)>,
     /// `vendor.txt` files under a folder named `_vendor`: the convention of projects that vendor others.
     pub vendor_lists: Vec<(String, Vec<u8>)>,
     /// Oldest and newest DOS time of the entries, seconds since the epoch as if they were UTC: for `SOURCE_DATE_EPOCH`.
     pub dos_times: Option<(i64, i64)>,
-    /// No compiled code by its tags and by its files: `Root-Is-Purelib`, and no native executable inside.
+    /// `Generator` of `WHEEL`, several joined by `; `.
+    pub generator: Option<String>,
+    /// Every tag of its name ends in `-any`: it claims to run everywhere, so nothing in it is compiled for one platform.
+    /// Neither `Root-Is-Purelib` nor the files are asked: a wheel must not be able to say itself out of what is asked of
+    /// pure ones.
     pub pure: bool,
+    /// A file begins like a native program or library (ELF, PE, Mach-O), whatever the tags say.
+    pub native: bool,
 }
 
 /// One file of a wheel.

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::advisories::advisories;
-use super::reproducibility::reproducibility;
-use super::sbom::sbom;
-use super::signature::signature;
+use super::reproducibility::{self, SourceCommit, reproducibility};
+use super::sbom;
+use super::signature::{Signed, signature};
 use super::{
     ArchiveLimits, CheckName, Document, Evidence, Outcome, ProjectAdvisories, Rebuilders, Report, SbomLimits,
     SourceArchive, Trust, hashes, hashes::HashReport, structure,
@@ -39,6 +39,8 @@ pub struct Attached {
     pub source: SourceArchive,
     /// What the advisory database in force says of the project; `None` while none was ever loaded.
     pub advisories: Option<ProjectAdvisories>,
+    /// Why a document that upstream says exists is not among them: what might have spoken against the file is unknown.
+    pub undelivered: Option<String>,
 }
 
 impl Default for Attached {
@@ -47,6 +49,7 @@ impl Default for Attached {
             documents: Vec::new(),
             source: SourceArchive::NotPublished,
             advisories: None,
+            undelivered: None,
         }
     }
 }
@@ -128,24 +131,38 @@ pub fn examine<W>(
     let contents = found.contents.as_ref();
     let signature = {
         let _watching = watch(CheckName::Signature);
-        signature(name, subject, &attached.documents, &checks.trust, now)
+        let signed = Signed {
+            name,
+            sha256: subject,
+            file,
+            size: measured.size,
+        };
+        signature(&signed, &attached.documents, &checks.trust)
+    };
+    let signature = match &attached.undelivered {
+        Some(why) => unchecked(signature, why),
+        None => signature,
     };
     let bill = {
         let _watching = watch(CheckName::Sbom);
-        sbom(name, subject, contents, &attached.documents, &checks.sbom, now)
+        let file = sbom::Subject {
+            name,
+            sha256: subject,
+            metadata: found.parsed.as_ref(),
+            contents,
+        };
+        sbom::sbom(&file, &attached.documents, &[], &checks.sbom)
     };
     let source = {
         let _watching = watch(CheckName::Reproducibility);
         let (documents, rebuilders) = (&attached.documents, &checks.rebuilders);
-        reproducibility(
+        let file = reproducibility::Subject {
             name,
-            subject,
+            sha256: subject,
             contents,
-            &attached.source,
-            documents,
-            rebuilders,
-            &checks.archive,
-        )
+            attested: SourceCommit::from_signature_facts(&signature.facts),
+        };
+        reproducibility(&file, &attached.source, documents, rebuilders, &checks.archive)
     };
     let known = {
         let _watching = watch(CheckName::Advisories);
@@ -161,6 +178,15 @@ pub fn examine<W>(
         core_metadata: found.core_metadata,
         sbom: bill.served,
     }
+}
+
+/// A signature when a document that exists could not be had: whatever the others say, it might have been the bad one.
+fn unchecked(mut signature: Report, why: &str) -> Report {
+    if signature.outcome != Outcome::Fail {
+        signature.outcome = Outcome::Error;
+        signature.summary = format!("not everything that was published could be checked: {why}");
+    }
+    signature.fact("undelivered", why)
 }
 
 fn skipped(why: &str) -> Report {

@@ -1,10 +1,12 @@
 //! The gate's second check, `hashes`: are these the bytes that their origin says they are?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha384, Sha512};
 
@@ -15,6 +17,47 @@ use crate::package::HashClaim;
 
 /// Bytes read at a time when a digest has to be computed that staging did not.
 const CHUNK: usize = 1024 * 1024;
+
+/// The facts of the `hashes` check, as a type: what the published schema says. All may be missing when the file could
+/// not be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HashesFacts {
+    /// Instead of everything else: why the file could not be read.
+    pub error: Option<String>,
+    /// Whose word the claims are.
+    pub origin: Option<String>,
+    /// What the file has.
+    pub sha256: Option<String>,
+    /// Bytes.
+    pub size: Option<u64>,
+    /// Bytes, as claimed.
+    pub claimed_size: Option<u64>,
+    /// Algorithms of the claims that agree.
+    pub agreed: Vec<String>,
+    /// Claims that do not.
+    pub mismatches: Vec<Mismatch>,
+    /// Claims that prove nothing (MD5, SHA-1, unknown ones), by algorithm.
+    pub unusable: Vec<String>,
+    /// Defects beyond the hashes: `metadata-differs`.
+    pub findings: Vec<BTreeMap<String, String>>,
+    /// SHA-256 of the wheel's own `METADATA`.
+    pub core_metadata_sha256: Option<String>,
+    /// SHA-256 of core metadata that was published for it.
+    pub core_metadata_published: Vec<String>,
+}
+
+/// A claim that does not agree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mismatch {
+    /// Algorithm.
+    pub algorithm: String,
+    /// Hexadecimal, as claimed.
+    pub claimed: String,
+    /// Hexadecimal, of the file.
+    pub computed: String,
+}
 
 /// The result of the hashes check.
 #[derive(Debug, Clone)]
@@ -156,7 +199,10 @@ mod tests {
                 value_hex: value.clone(),
             })
             .collect();
-        hashes(&file, &measure.finish(), &claims, size, "upstream:test")
+        let report = hashes(&file, &measure.finish(), &claims, size, "upstream:test");
+        let typed: HashesFacts = serde_json::from_value(report.facts.clone().into()).unwrap();
+        assert_eq!(typed.size, Some(bytes.len() as u64));
+        report
     }
 
     fn check(claims: &[(&str, String)], size: Option<u64>) -> HashReport {

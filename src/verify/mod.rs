@@ -14,13 +14,13 @@ pub mod sbom;
 pub mod signature;
 
 pub use advisories::ProjectAdvisories;
-pub use archive::{ArchiveLimits, Finding, Structure, structure};
+pub use archive::{ArchiveLimits, Finding, Structure, StructureFacts, structure};
 pub use contents::{ContentEntry, Contents};
 pub use document::{Document, DocumentKind, DocumentOrigin, DocumentRef};
 pub use evidence::{CheckName, Evidence, Outcome, Tool};
 pub use examine::{Attached, Checks, Examined, Published, examine};
-pub use hashes::{HashReport, hashes};
+pub use hashes::{HashReport, HashesFacts, hashes};
 pub use report::Report;
 pub use reproducibility::{Rebuilders, SourceArchive};
-pub use sbom::SbomLimits;
+pub use sbom::{SbomFacts, SbomLimits};
 pub use signature::Trust;

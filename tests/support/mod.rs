@@ -5,10 +5,14 @@
 //! the fake upstream answers on another.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod builds;
 pub mod clients;
 pub mod daemon;
+pub mod der;
 pub mod hostile;
 pub mod jobs;
 pub mod raw;
+pub mod release;
+pub mod sigstore;
 pub mod upstream;
 pub mod wheels;

@@ -234,6 +234,11 @@ pub fn metadata_path(filename: &str) -> String {
     format!("/files/{filename}.metadata")
 }
 
+/// Path of a file's provenance.
+pub fn provenance_path(filename: &str) -> String {
+    format!("/integrity/{filename}/provenance")
+}
+
 fn project_of(filename: &str) -> String {
     let name = match filename.strip_suffix(".whl") {
         Some(stem) => stem.split('-').next().unwrap(),

@@ -56,6 +56,7 @@ impl Local {
                 request = request.header(header::CONTENT_TYPE, "application/json");
                 Body::from(json)
             }
+            Payload::Bytes(bytes) => Body::from(bytes),
             Payload::File { path, sent } => {
                 let (size, chunks) = open_file(path, sent).await?;
                 request = request.header(header::CONTENT_LENGTH, size);

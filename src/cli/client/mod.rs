@@ -57,6 +57,8 @@ pub enum Payload {
     Empty,
     /// A JSON document.
     Json(Vec<u8>),
+    /// A document that is at hand.
+    Bytes(Vec<u8>),
     /// The bytes of a file, streamed; the function hears of each chunk's length.
     File {
         /// Where it is.

@@ -76,6 +76,9 @@ impl Remote {
             Payload::Json(json) => request
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(json),
+            Payload::Bytes(bytes) => request
+                .header(header::CONTENT_TYPE, "application/octet-stream")
+                .body(bytes),
             Payload::File { path, sent } => {
                 let (size, chunks) = open_file(path, sent).await?;
                 request

@@ -12,10 +12,12 @@ use http::{Method, StatusCode};
 
 use super::client::{Client, ClientError, Payload, segment};
 use super::context::{Context, Open};
+use super::documents;
 use super::exit::{ExitStatus, Failure};
 use super::follow::{Happening, follow};
 use super::output::{count, note};
-use crate::api::{FileOutcome, FileResult, IngestItem, IngestRequest, JobState, JobView};
+use crate::api::{FileOutcome, FileResult, HeldDocument, IngestItem, IngestRequest, JobState, JobView};
+use crate::verify::DocumentKind;
 use report::{Bar, Summary};
 use sources::Sources;
 
@@ -28,7 +30,7 @@ const ITEMS_PER_REQUEST: usize = 10_000;
 /// Arguments of `ingest`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  chiron ingest flask 'django>=5,<6'\n  chiron ingest flask==3.0.3 --with-deps --python 3.12 --platform manylinux_2_28_x86_64\n  chiron ingest -r requirements.txt        pinned with hashes: only files with these hashes\n  chiron ingest --lock uv.lock\n  chiron ingest ./wheelhouse own-1.0-py3-none-any.whl\n  chiron ingest flask --dry-run            what would be fetched, with counts and bytes\n\nExit status: 1 when a file was refused, quarantined or not found, 3 when upstream failed, 4 integrity."
+    after_help = "Examples:\n  chiron ingest flask 'django>=5,<6'\n  chiron ingest flask==3.0.3 --with-deps --python 3.12 --platform manylinux_2_28_x86_64\n  chiron ingest -r requirements.txt        pinned with hashes: only files with these hashes\n  chiron ingest --lock uv.lock\n  chiron ingest ./wheelhouse own-1.0-py3-none-any.whl\n  chiron ingest flask --dry-run            what would be fetched, with counts and bytes\n\nWhat lies beside FILE comes along: FILE.provenance, FILE.publish.attestation, FILE.sigstore.json, FILE.sig,\nFILE.cdx.json, FILE.spdx.json, and the sdist of the same release.\n\nExit status: 1 when a file was refused, quarantined or not found, 3 when upstream failed, 4 integrity."
 )]
 pub struct IngestArgs {
     /// Projects with or without a version (flask, 'flask>=3,<4'), wheels and sdists, folders of them
@@ -127,14 +129,18 @@ async fn send_files(
 ) -> Result<(), Failure> {
     let total = sources.files.iter().map(|file| file.size).sum();
     bar.expect(sources.files.len() as u64, total);
-    let mut sends = stream::iter(&sources.files)
-        .map(|file| send_file(client, file, context.global.dry_run, bar))
-        .buffer_unordered(UPLOADS_AT_ONCE);
-    while let Some(result) = sends.next().await {
-        let result = result?;
-        bar.file_done();
-        bar.aside(|| context.out.line(report::line(&result)));
-        summary.add(result);
+    // Sources before the wheels that are held against them.
+    let wheels = sources.files.partition_point(|file| !file.is_wheel());
+    for part in [&sources.files[..wheels], &sources.files[wheels..]] {
+        let mut sends = stream::iter(part)
+            .map(|file| send_file(client, file, context.global.dry_run, bar))
+            .buffer_unordered(UPLOADS_AT_ONCE);
+        while let Some(result) = sends.next().await {
+            let result = result?;
+            bar.file_done();
+            bar.aside(|| context.out.line(report::line(&result)));
+            summary.add(result);
+        }
     }
     Ok(())
 }
@@ -147,13 +153,18 @@ async fn send_file(
     bar: &Bar,
 ) -> Result<FileResult, Failure> {
     let query = if dry_run { "?dry_run=true" } else { "" };
-    let path = format!("/api/v1/ingest/{}{query}", segment(&file.name));
+    let documents = documents::beside(&file.path);
     let counter = bar.counter();
     let payload = Payload::File {
         path: file.path.clone(),
         sent: Box::new(move |bytes| counter.add(bytes)),
     };
     let sent = async {
+        let mut path = format!("/api/v1/ingest/{}{query}", segment(&file.name));
+        if !documents.is_empty() {
+            path += if dry_run { "&" } else { "?" };
+            path += &format!("documents={}", hold(client, &documents).await?);
+        }
         let reply = client
             .call(Method::PUT, &path, "application/json", payload)
             .await?;
@@ -187,6 +198,32 @@ async fn send_file(
         outcome,
         reasons: vec![error.to_string()],
     })
+}
+
+/// Sends what lies beside a file ahead of it; how the file's own request names it.
+async fn hold(client: &Client, documents: &[(DocumentKind, PathBuf)]) -> Result<String, ClientError> {
+    let mut named = Vec::with_capacity(documents.len());
+    for (kind, path) in documents {
+        let failed = |source| ClientError::File {
+            path: path.clone(),
+            source,
+        };
+        let payload = Payload::File {
+            path: path.clone(),
+            sent: Box::new(|_| ()),
+        };
+        if tokio::fs::metadata(path).await.map_err(failed)?.len() > documents::MAX_DOCUMENT_BYTES {
+            return Err(failed(std::io::Error::other(
+                "it is longer than any document about one file is",
+            )));
+        }
+        let reply = client
+            .call(Method::POST, "/api/v1/documents", "application/json", payload)
+            .await?;
+        let held: HeldDocument = client.read(reply).await?;
+        named.push(format!("{}:{}", documents::kind_name(*kind), held.digest));
+    }
+    Ok(named.join(","))
 }
 
 /// Starts a job for what upstream has and follows it to its end.

@@ -8,7 +8,7 @@ use crate::api::IngestItem;
 use crate::cli::exit::Failure;
 use crate::cli::output::note;
 use crate::cli::target::is_archive;
-use crate::package::{Pin, Pins, lock, requirements};
+use crate::package::{DistributionFilename, Pin, Pins, lock, requirements};
 
 /// Bytes of a requirements or lock file; the largest real ones are a few megabytes.
 const MAX_LIST_BYTES: u64 = 64 << 20;
@@ -25,6 +25,13 @@ pub struct LocalFile {
     pub name: String,
     /// Bytes.
     pub size: u64,
+}
+
+impl LocalFile {
+    /// By its name.
+    pub fn is_wheel(&self) -> bool {
+        self.name.to_ascii_lowercase().ends_with(".whl")
+    }
 }
 
 /// All that is to be brought in.
@@ -69,7 +76,40 @@ impl Sources {
             };
             sources.pins(path, &pins.map_err(|error| in_file(path, &error))?);
         }
+        sources.with_source_distributions();
         Ok(sources)
+    }
+
+    /// Adds the sdist that lies beside a wheel of the same release, and puts all sdists first: a wheel is held against
+    /// its source when it is judged.
+    fn with_source_distributions(&mut self) {
+        let mut beside = Vec::new();
+        for wheel in &self.files {
+            let Some(name) = DistributionFilename::parse(&wheel.name)
+                .ok()
+                .filter(|name| name.wheel().is_some())
+            else {
+                continue;
+            };
+            let folder = wheel
+                .path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            let Ok(entries) = std::fs::read_dir(folder.unwrap_or(Path::new("."))) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                if let Some(sdist) = sdist_of(&name, &entry) {
+                    beside.push(sdist);
+                }
+            }
+        }
+        for sdist in beside {
+            if !self.files.iter().any(|file| file.name == sdist.name) {
+                self.files.push(sdist);
+            }
+        }
+        self.files.sort_by_key(LocalFile::is_wheel);
     }
 
     fn spec(&mut self, text: &str) -> Result<(), Failure> {
@@ -159,6 +199,21 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+/// A folder's entry, if it is a source distribution of the release that a wheel belongs to.
+fn sdist_of(wheel: &DistributionFilename, entry: &std::fs::DirEntry) -> Option<LocalFile> {
+    let name = entry.file_name().into_string().ok()?;
+    let release = DistributionFilename::parse(&name).ok()?;
+    let same = release.wheel().is_none()
+        && release.project() == wheel.project()
+        && release.version() == wheel.version();
+    let metadata = entry.metadata().ok().filter(|m| same && m.is_file())?;
+    Some(LocalFile {
+        path: entry.path(),
+        name,
+        size: metadata.len(),
+    })
 }
 
 /// True for what the user means as a path: it has a separator or ends like an archive.

@@ -25,18 +25,7 @@ pub async fn show(
     Ok(axum::Json(view_of(&row(&catalog, &sha256).await?)))
 }
 
-/// The verdict in force (`chiron.verdict/v1`).
-#[utoipa::path(get, path = "/api/v1/files/{sha256}/verdict", tag = "catalogue", params(("sha256" = String, Path)), responses((status = 200, content_type = "application/json"), (status = 404, description = "problem+json")))]
-pub async fn verdict(
-    State(catalog): State<Catalog>,
-    Path(sha256): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let row = row(&catalog, &sha256).await?;
-    stored(&catalog, row.judged.verdict, &headers).await
-}
-
-/// An evidence document (`chiron.evidence/v1`).
+/// A stored document: evidence, a verdict, an attestation, a bill of materials, an attempt at a rebuild.
 #[utoipa::path(get, path = "/api/v1/evidence/{digest}", tag = "catalogue", params(("digest" = String, Path)), responses((status = 200, content_type = "application/json"), (status = 404, description = "problem+json")))]
 pub async fn evidence(
     State(catalog): State<Catalog>,
@@ -51,7 +40,12 @@ async fn stored(catalog: &Catalog, digest: Digest, headers: &HeaderMap) -> Resul
         .doc(digest)
         .await?
         .ok_or_else(|| Problem::not_found(format!("no document sha256:{digest} is stored")))?;
-    Ok(document(bytes, "application/json", "no-cache", headers))
+    // Core metadata and detached signatures are no JSON.
+    let media_type = match bytes.trim_ascii_start().first() {
+        Some(b'{' | b'[') => "application/json",
+        _ => "application/octet-stream",
+    };
+    Ok(document(bytes, media_type, "no-cache", headers))
 }
 
 /// Yank, unyank, revoke or restore.
@@ -100,7 +94,8 @@ fn parse(digest: &str) -> Result<Digest, Problem> {
         .map_err(|_| Problem::not_found("a SHA-256 has 64 hexadecimal digits"))
 }
 
-async fn row(catalog: &Catalog, sha256: &str) -> Result<FileRow, Problem> {
+/// The row that a digest in an address names; with several names, the first.
+pub(super) async fn row(catalog: &Catalog, sha256: &str) -> Result<FileRow, Problem> {
     let digest = parse(sha256)?;
     let rows = catalog.by_digest(digest).await?;
     rows.into_iter()

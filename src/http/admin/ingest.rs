@@ -10,20 +10,22 @@ use super::super::problem::Problem;
 use super::{Admin, Ask, Json};
 use crate::api::{FileOutcome, FileResult, IngestRequest, JobView, UpkeepRequest};
 use crate::catalog::{FileRef, FileState};
-use crate::ingest::Claims;
+use crate::ingest::{Again, Attachments, Claims};
 use crate::jobs::{Jobs, Work, result_of};
 use crate::package::{DistributionFilename, HashClaim};
 
 /// Items of one ingest request. Threat: memory.
 const MAX_ITEMS: usize = 10_000;
 
-type Accepted = (
+/// 202, with the job.
+pub(super) type Accepted = (
     StatusCode,
     [(header::HeaderName, HeaderValue); 1],
     axum::Json<JobView>,
 );
 
-async fn accept(jobs: &Jobs, work: Work) -> Result<Accepted, Problem> {
+/// Submits work; the answer says where to follow it.
+pub(super) async fn accept(jobs: &Jobs, work: Work) -> Result<Accepted, Problem> {
     let view = jobs.submit(work).await?;
     let location = HeaderValue::try_from(format!("/api/v1/jobs/{}", view.id))
         .unwrap_or(HeaderValue::from_static("/api/v1/jobs"));
@@ -73,6 +75,9 @@ pub struct HandedIn {
     /// The digest its publisher states, in hexadecimal.
     #[serde(default)]
     sha256: Option<String>,
+    /// `KIND:SHA256,…`: documents that were sent with `POST /api/v1/documents` right before, and that lie beside the file.
+    #[serde(default)]
+    documents: Option<String>,
     /// Look and say, change nothing.
     #[serde(default)]
     dry_run: bool,
@@ -97,6 +102,7 @@ pub async fn hand_in(
                 .ok_or_else(|| Problem::bad_request("`sha256` has 64 hexadecimal digits"))?,
         ],
     };
+    let documents = admin.held.take(ask.documents.as_deref().unwrap_or_default())?;
     let mirror = &admin.watch.mirror;
     let gate = mirror.gate();
     let limit = gate.max_file.min(admin.max_body as u64);
@@ -114,16 +120,26 @@ pub async fn hand_in(
     };
     let known = mirror.catalog().file(&file).await?;
     if let Some(row) = known.filter(|row| row.state == FileState::Admitted) {
+        // Documents that come along are a reason to look again.
+        if !documents.is_empty() && !ask.dry_run {
+            let again = gate.again(&row, Again::Documents(documents)).await?;
+            return Ok(axum::Json(result_of(&again.row)));
+        }
         return Ok(axum::Json(FileResult {
             outcome: FileOutcome::Present,
             ..result_of(&row)
         }));
     }
     let claims = Claims::handed_in(claims);
+    let attachments = Attachments {
+        documents,
+        source: gate.source_here(&name).await?.unwrap_or_default(),
+        ..Attachments::default()
+    };
     if ask.dry_run {
-        let verdict = gate.look(&staged, &name, &claims).await?;
+        let verdict = gate.look(&staged, &name, &claims, attachments).await?;
         return Ok(axum::Json(super::super::explain::result_of_verdict(&verdict)));
     }
-    let row = gate.judge(staged, &name, &claims).await?;
+    let row = gate.judge(staged, &name, &claims, attachments).await?;
     Ok(axum::Json(result_of(&row)))
 }

@@ -1,13 +1,18 @@
 //! `/api/v1/…`: what an operator and the command line do.
 
+mod advisories;
 mod auth;
 mod events;
 mod files;
+mod held;
 mod ingest;
 mod jobs;
+mod judgments;
 pub mod openapi;
+mod policy;
 mod projects;
 mod proofs;
+mod rebuild;
 
 pub use auth::{AdminToken, require};
 
@@ -17,6 +22,8 @@ use axum::routing::{get, post, put};
 use http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+pub use held::Held;
 
 use super::problem::Problem;
 use super::status::Watch;
@@ -32,6 +39,8 @@ pub struct Admin {
     pub watch: Watch,
     /// Bytes taken in by one `PUT`.
     pub max_body: usize,
+    /// Documents that wait for their file.
+    pub held: Held,
 }
 
 impl FromRef<Admin> for Mirror {
@@ -66,6 +75,10 @@ pub fn routes(admin: Admin) -> Router {
             "/ingest/{filename}",
             put(ingest::hand_in).layer(axum::extract::DefaultBodyLimit::disable()),
         )
+        .route(
+            "/documents",
+            post(held::hold).layer(axum::extract::DefaultBodyLimit::disable()),
+        )
         .route("/scrub", post(ingest::scrub))
         .route("/gc", post(ingest::gc))
         .route("/jobs", get(jobs::list))
@@ -74,11 +87,25 @@ pub fn routes(admin: Admin) -> Router {
         .route("/projects", get(projects::list))
         .route("/projects/{name}", get(projects::show))
         .route("/files/{sha256}", get(files::show))
-        .route("/files/{sha256}/verdict", get(files::verdict))
+        .route("/files/{sha256}/verdict", get(judgments::verdict))
+        .route("/files/{sha256}/waive", post(judgments::waive))
+        .route(
+            "/files/{sha256}/documents",
+            post(judgments::attach).layer(axum::extract::DefaultBodyLimit::disable()),
+        )
+        .route("/files/{sha256}/rebuild", post(rebuild::rebuild))
         .route("/files/{sha256}/{change}", post(files::change))
         .route("/evidence/{digest}", get(files::evidence))
+        .route("/policy", get(policy::show).put(policy::put))
+        .route("/policy/replay", post(policy::replay))
         .route("/events", get(events::list))
         .route("/status", get(status))
+        .route(
+            "/advisories",
+            get(advisories::status).post(advisories::load).layer(axum::extract::DefaultBodyLimit::disable()),
+        )
+        .route("/advisories/records", get(advisories::records))
+        .route("/advisories/check", get(advisories::check))
         .route("/log/inclusion", get(proofs::inclusion))
         .route("/log/consistency", get(proofs::consistency))
         .with_state(admin)

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use super::{events, files, ingest, jobs, projects, proofs};
+use super::{advisories, events, files, held, ingest, jobs, judgments, rebuild, policy, projects, proofs};
 use crate::api;
 
 /// The document.
@@ -10,16 +10,18 @@ use crate::api;
 #[openapi(
     info(title = "Chiron admin API", description = "Errors are RFC 9457 problem documents. Lists are paged with `after` and `limit`. Send the token of DATA/admin.token as `Authorization: Bearer`."),
     paths(
-        super::status, events::list, files::show, files::verdict, files::evidence, files::change,
-        ingest::submit, ingest::hand_in, ingest::scrub, ingest::gc,
+        super::status, advisories::status, advisories::load, advisories::records, advisories::check, events::list, files::show, judgments::verdict, judgments::waive, judgments::attach, files::evidence, files::change,
+        ingest::submit, ingest::hand_in, held::hold, rebuild::rebuild, ingest::scrub, ingest::gc,
         jobs::list, jobs::show, jobs::cancel, jobs::events,
-        projects::list, projects::show, proofs::inclusion, proofs::consistency,
+        policy::show, policy::put, policy::replay, projects::list, projects::show, proofs::inclusion, proofs::consistency,
     ),
     components(schemas(
+        api::AdvisoriesStatus, api::AdvisoriesLoad, api::AdvisoryCheck, api::AdvisoryDatabase, api::AdvisoryRecords,
+        api::Noted, api::NotedRecord, api::VexDocumentView,
         api::IngestRequest, api::IngestItem, api::FileResult, api::FileOutcome, api::JobView, api::JobState,
         api::Progress, api::UpkeepRequest, api::DecisionRequest, api::DecisionView, api::ProjectSummary,
         api::ProjectView, api::FileView, api::EventView, api::StatusView, api::UpstreamStatus, api::ProofView,
-        api::Explanation,
+        api::Explanation, api::PolicyView, api::PolicyText, api::PolicyRequest, api::PolicyChange, api::ReplayRequest, api::ReplayPage, api::ReplayedFile, api::HeldDocument, api::WaiveRequest, api::RejudgedView, api::PastVerdict,
     )),
     modifiers(&Security),
 )]

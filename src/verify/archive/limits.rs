@@ -28,6 +28,11 @@ pub struct ArchiveLimits {
     pub record_bytes: u64,
     /// Bytes of the central directory: it is held in memory.
     pub directory_bytes: u64,
+    /// Bytes of one bill of materials or list of vendored projects: they are held in memory for later checks. A larger
+    /// one is not held, and the check that misses it fails.
+    pub held_bytes: u64,
+    /// Bytes of all of those together. Ends a hundred thousand bills of materials in one wheel.
+    pub held_total: u64,
 }
 
 const KIB: u64 = 1024;
@@ -49,6 +54,8 @@ impl Default for ArchiveLimits {
             metadata_bytes: 16 * MIB,
             record_bytes: 64 * MIB,
             directory_bytes: 64 * MIB,
+            held_bytes: 16 * MIB,
+            held_total: 32 * MIB,
         }
     }
 }

@@ -11,6 +11,8 @@
 //! byte is read and unpacked once, `METADATA`, `WHEEL` and `RECORD` twice.
 
 mod buffers;
+mod facts;
+mod gather;
 mod inflate;
 mod limits;
 mod member;
@@ -18,6 +20,7 @@ mod names;
 mod record;
 mod report;
 mod sdist;
+mod source;
 mod tar_extended;
 mod tar_tree;
 mod tarball;
@@ -32,11 +35,15 @@ mod tests;
 
 use std::fs::File;
 
+pub use facts::{Executable, Names, StructureFacts, StructureFinding};
 pub use limits::ArchiveLimits;
 pub use report::{Finding, LISTED_FINDINGS, Structure};
+pub(crate) use source::runs_at_start_up;
+pub use source::{SourceError, SourceFile, Wanted, source_files};
 
 use crate::package::{DistributionFilename, SdistFormat};
 use report::{Report, Stop};
+pub(in crate::verify) use report::shown;
 use window::Window;
 
 /// Checks the structure of a staged file of `size` bytes that is to be known as `name`.
@@ -47,7 +54,9 @@ pub fn structure(file: &File, size: u64, name: &DistributionFilename, limits: &A
     let mut report = Report::default();
     let window = Window::new(file, size);
     let result = match name.sdist_format() {
-        None => wheel::check(window, name, limits, &mut report).map(|(bytes, parsed)| (Some(bytes), parsed)),
+        None => {
+            wheel::check(window, name, limits, &mut report).map(|(contents, parsed)| (Some(contents), parsed))
+        }
         Some(SdistFormat::Zip) => {
             sdist::check_zip(window, name, limits, &mut report).map(|parsed| (None, parsed))
         }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chiron_storage::Digest;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::report::{Report, Stop};
@@ -37,40 +38,66 @@ pub(super) struct Row<'r> {
     encoded: &'r str,
 }
 
-/// A running hash of one member.
-pub(super) enum Hasher {
-    Sha256(Sha256),
+/// The running hashes of one member: SHA-256 always, for the checks that come later, and the one that its row asks for
+/// if that is another.
+pub(super) struct Hasher {
+    sha256: Sha256,
+    stronger: Stronger,
+}
+
+enum Stronger {
+    None,
     Sha384(Sha384),
     Sha512(Sha512),
 }
 
-impl Row<'_> {
-    /// Starts the hash that this row asks for.
-    pub(super) fn hasher(&self) -> Hasher {
-        match self.algorithm {
-            Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
-            Algorithm::Sha384 => Hasher::Sha384(Sha384::new()),
-            Algorithm::Sha512 => Hasher::Sha512(Sha512::new()),
-        }
-    }
+/// The hashes of one member.
+pub(super) struct Hashed {
+    pub(super) sha256: Digest,
+    stronger: Option<Vec<u8>>,
+}
 
+impl Row<'_> {
     /// Whether the hash is this row's. Compared as text: only the one proper encoding passes.
-    pub(super) fn matches(&self, hasher: Hasher) -> bool {
-        let encoded = match hasher {
-            Hasher::Sha256(hash) => URL_SAFE_NO_PAD.encode(hash.finalize()),
-            Hasher::Sha384(hash) => URL_SAFE_NO_PAD.encode(hash.finalize()),
-            Hasher::Sha512(hash) => URL_SAFE_NO_PAD.encode(hash.finalize()),
+    pub(super) fn matches(&self, hashed: &Hashed) -> bool {
+        let encoded = match &hashed.stronger {
+            None => URL_SAFE_NO_PAD.encode(hashed.sha256.as_bytes()),
+            Some(stronger) => URL_SAFE_NO_PAD.encode(stronger),
         };
         encoded == self.encoded
     }
 }
 
 impl Hasher {
+    /// Starts the hashes of a member; `None`: a file that has no row.
+    pub(super) fn new(row: Option<&Row<'_>>) -> Self {
+        Self {
+            sha256: Sha256::new(),
+            stronger: match row.map(|row| row.algorithm) {
+                None | Some(Algorithm::Sha256) => Stronger::None,
+                Some(Algorithm::Sha384) => Stronger::Sha384(Sha384::new()),
+                Some(Algorithm::Sha512) => Stronger::Sha512(Sha512::new()),
+            },
+        }
+    }
+
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(hash) => hash.update(bytes),
-            Self::Sha384(hash) => hash.update(bytes),
-            Self::Sha512(hash) => hash.update(bytes),
+        self.sha256.update(bytes);
+        match &mut self.stronger {
+            Stronger::None => {}
+            Stronger::Sha384(hash) => hash.update(bytes),
+            Stronger::Sha512(hash) => hash.update(bytes),
+        }
+    }
+
+    pub(super) fn finish(self) -> Hashed {
+        Hashed {
+            sha256: Digest::from_bytes(self.sha256.finalize().into()),
+            stronger: match self.stronger {
+                Stronger::None => None,
+                Stronger::Sha384(hash) => Some(hash.finalize().to_vec()),
+                Stronger::Sha512(hash) => Some(hash.finalize().to_vec()),
+            },
         }
     }
 }
@@ -266,10 +293,10 @@ mod tests {
                 algorithm: Algorithm::Sha256,
                 encoded,
             };
-            let mut hasher = row.hasher();
+            let mut hasher = Hasher::new(Some(&row));
             hasher.update(b"a");
             hasher.update(b"bc");
-            row.matches(hasher)
+            row.matches(&hasher.finish())
         };
         assert!(check(&encoded));
         assert!(!check(&format!("{encoded}=")));

@@ -122,7 +122,7 @@ impl Report {
     pub(super) fn finish(
         mut self,
         sound: String,
-        metadata: Option<(Option<Vec<u8>>, CoreMetadata)>,
+        sound_archive: Option<(Option<Contents>, CoreMetadata)>,
     ) -> Structure {
         let listed: Vec<Value> = self
             .findings
@@ -132,8 +132,11 @@ impl Report {
         self.fact("findings", listed);
         self.fact("findings_total", self.total);
         let Some(first) = self.findings.first() else {
-            let (core_metadata, parsed) =
-                metadata.map_or((None, None), |(bytes, parsed)| (bytes, Some(parsed)));
+            let (contents, parsed) =
+                sound_archive.map_or((None, None), |(contents, parsed)| (contents, Some(parsed)));
+            let core_metadata = contents
+                .as_ref()
+                .map(|contents: &Contents| contents.metadata.clone());
             let (outcome, summary, facts) = (Outcome::Pass, sound, self.facts);
             return Structure {
                 outcome,
@@ -142,7 +145,7 @@ impl Report {
                 facts,
                 core_metadata,
                 parsed,
-                contents: None,
+                contents,
             };
         };
         let mut summary = match &first.entry {
@@ -180,7 +183,7 @@ impl Report {
 }
 
 /// Makes text from an archive fit to print: control characters escaped, length bounded.
-pub(super) fn shown(text: &str) -> String {
+pub(in crate::verify) fn shown(text: &str) -> String {
     let mut out = String::new();
     for (count, character) in text.chars().enumerate() {
         if count == SHOWN_CHARACTERS {

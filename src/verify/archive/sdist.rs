@@ -67,7 +67,7 @@ pub(super) fn check_tar_gz(
     limits: &ArchiveLimits,
     report: &mut Report,
 ) -> Result<CoreMetadata, Stop> {
-    let contents = tarball::read(file, size, limits, report)?;
+    let contents = tarball::read(file, size, limits, report, &mut |_| {})?;
     let all = || contents.names.iter().map(String::as_str);
     let top = check_top(all(), name, report)?;
     let path = format!("{top}/PKG-INFO");

@@ -37,12 +37,36 @@ pub(super) struct Contents {
     pub(super) special_mode_folders: u64,
 }
 
-/// Reads the archive to its last byte.
+/// What is met on the way through the archive, in its order.
+pub(super) enum Part<'a> {
+    /// An entry that was found sound. Its bytes follow.
+    Entry {
+        /// Its name; a folder's ends with a slash.
+        name: &'a str,
+        /// Bytes.
+        size: u64,
+        /// Where it leads, when it is a link.
+        link: Option<Link<'a>>,
+    },
+    /// Bytes of the entry that came before.
+    Bytes(&'a [u8]),
+}
+
+/// Where a link leads, by its text.
+pub(super) enum Link<'a> {
+    /// To another entry's full name.
+    Hard(&'a [u8]),
+    /// To a path that counts from the link's own folder.
+    Symbolic(&'a [u8]),
+}
+
+/// Reads the archive to its last byte; `sink` is shown what is in it, while nobody knows yet whether all of it is sound.
 pub(super) fn read(
     file: &File,
     size: u64,
     limits: &ArchiveLimits,
     report: &mut Report,
+    sink: &mut dyn FnMut(Part<'_>),
 ) -> Result<Contents, Stop> {
     let mut gzip = GzDecoder::new(BufReader::with_capacity(INPUT_BUFFER, Front::new(file, size)));
     let mut tar = Blocks {
@@ -51,7 +75,7 @@ pub(super) fn read(
         packed: size,
         limits,
     };
-    let result = read_entries(&mut tar, limits, report);
+    let result = read_entries(&mut tar, limits, report, sink);
     let unpacked = tar.read;
     let mut input = gzip.into_inner();
     if let Some(error) = input.get_mut().take_failure() {
@@ -139,13 +163,17 @@ impl<R: Read> Blocks<'_, '_, R> {
         Ok(bytes)
     }
 
-    /// Passes over an entry's content with its padding.
-    fn skip(&mut self, size: u64) -> Result<(), Broken> {
+    /// Passes over an entry's content with its padding, which is not shown.
+    fn pass(&mut self, size: u64, sink: &mut dyn FnMut(Part<'_>)) -> Result<(), Broken> {
         let mut left = size.next_multiple_of(BLOCK as u64);
+        let mut content = size;
         let mut buffer = [0; 16 * BLOCK];
         while left > 0 {
             let take = usize::try_from(left.min(buffer.len() as u64)).unwrap_or(buffer.len());
             self.fill(&mut buffer[..take])?;
+            let shown = usize::try_from(content.min(take as u64)).unwrap_or(take);
+            sink(Part::Bytes(&buffer[..shown]));
+            content -= shown as u64;
             left -= take as u64;
         }
         Ok(())
@@ -176,6 +204,7 @@ fn read_entries<R: Read>(
     tar: &mut Blocks<'_, '_, R>,
     limits: &ArchiveLimits,
     report: &mut Report,
+    sink: &mut dyn FnMut(Part<'_>),
 ) -> Result<Contents, Broken> {
     let mut contents = Contents::default();
     let mut tree = Tree::new(limits);
@@ -248,13 +277,25 @@ fn read_entries<R: Read>(
         report.stop_if_bad()?;
         let name = match (is_folder, name.ends_with('/')) {
             (true, false) => format!("{name}/"),
-            _ => name,
+            _ => name.clone(),
         };
+        let link = match kind {
+            EntryType::Link => entry.link.as_deref().map(Link::Hard),
+            EntryType::Symlink => entry.link.as_deref().map(Link::Symbolic),
+            _ => None,
+        };
+        sink(Part::Entry {
+            name: &name,
+            size,
+            link,
+        });
         let is_pkg_info = !is_folder && name.matches('/').count() == 1 && name.ends_with("/PKG-INFO");
         if is_pkg_info && size <= limits.metadata_bytes && contents.pkg_infos.len() < MAX_PKG_INFOS {
-            contents.pkg_infos.push((name.clone(), tar.content(size)?));
+            let bytes = tar.content(size)?;
+            sink(Part::Bytes(&bytes));
+            contents.pkg_infos.push((name.clone(), bytes));
         } else {
-            tar.skip(size)?;
+            tar.pass(size, sink)?;
         }
         contents.names.push(name);
     }

@@ -24,9 +24,15 @@ fn check(filename: &str, bytes: &[u8]) -> Structure {
     structure(&file, bytes.len() as u64, &name, &ArchiveLimits::default())
 }
 
+/// The facts are what their type says: no other key, no other form.
+fn typed(structure: &Structure) -> StructureFacts {
+    serde_json::from_value(structure.facts.clone().into()).unwrap()
+}
+
 fn pass(filename: &str, bytes: &[u8]) -> Structure {
     let structure = check(filename, bytes);
     assert_eq!(structure.outcome, Outcome::Pass, "{}", structure.summary);
+    typed(&structure);
     structure
 }
 
@@ -36,6 +42,7 @@ fn every_attack_is_refused_by_its_name() {
     for fixture in fixtures() {
         let structure = check(&fixture.filename, &fixture.bytes);
         let codes: Vec<&str> = structure.findings.iter().map(|finding| finding.code).collect();
+        assert_eq!(typed(&structure).findings.len(), codes.len());
         if structure.outcome != Outcome::Fail || !codes.contains(&fixture.expect_code) {
             wrong.push(format!(
                 "{}: {} {codes:?}: {}",
@@ -82,6 +89,102 @@ fn a_sound_wheel_passes_with_its_metadata_and_facts() {
     assert_eq!(facts["generator"], "hostile (1)");
     assert_eq!(facts["record"]["sha256"], 8);
     assert_eq!(facts["findings_total"], 0);
+}
+
+#[test]
+fn what_later_checks_need_is_gathered_on_the_way() {
+    let digest = |bytes: &[u8]| chiron_storage::Digest::of(bytes);
+    let mut wheel = Wheel::new("demo", "1.0");
+    let native = b"\x7fELF....".to_vec();
+    for (path, content) in [
+        ("demo/_vendor/vendor.txt", &b"idna==3.10\n"[..]),
+        ("demo/not_vendor/vendor.txt", b"x"),
+        ("demo/tool.so", &native),
+        ("demo-1.0.dist-info/sboms/a.cdx.json", b"{}"),
+    ] {
+        wheel.file(path, content);
+    }
+    let contents = pass(WHEEL, &wheel.build(|_| {})).contents.unwrap();
+    assert_eq!(contents.metadata, metadata("demo", "1.0"));
+    assert_eq!(contents.dist_info, "demo-1.0.dist-info");
+    assert_eq!(contents.generator.as_deref(), Some("hostile (1)"));
+    assert!(
+        contents.pure && contents.native,
+        "pure by its tags, native by its files"
+    );
+    let held = |path: &str, bytes: &[u8]| vec![(path.to_owned(), bytes.to_vec())];
+    assert_eq!(contents.sboms, held("demo-1.0.dist-info/sboms/a.cdx.json", b"{}"));
+    assert_eq!(
+        contents.vendor_lists,
+        held("demo/_vendor/vendor.txt", b"idna==3.10\n")
+    );
+    let entry = |name: &str| contents.entries.iter().find(|entry| entry.name == name).unwrap();
+    assert_eq!(entry("demo/tool.so").sha256, digest(&native));
+    assert_eq!(entry("demo/tool.so").size, 8);
+    assert_eq!(
+        entry("demo-1.0.dist-info/METADATA").sha256,
+        digest(&metadata("demo", "1.0"))
+    );
+    // RECORD has no hash of its own anywhere: it is computed all the same.
+    assert_ne!(entry("demo-1.0.dist-info/RECORD").sha256, digest(b""));
+    assert!(contents.entries.iter().all(|entry| !entry.name.ends_with('/')));
+}
+
+#[test]
+fn a_hash_in_record_that_is_not_sha256_is_no_reason_to_have_none() {
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    let mut wheel = Wheel::new("demo", "1.0");
+    wheel.record = |record| {
+        let strong =
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sha2::Sha384::digest(b"VALUE = 1\n"));
+        record.replacen(
+            record.lines().next().unwrap(),
+            &format!("demo/__init__.py,sha384={strong},"),
+            1,
+        )
+    };
+    let contents = pass(WHEEL, &wheel.build(|_| {})).contents.unwrap();
+    let entry = contents
+        .entries
+        .iter()
+        .find(|entry| entry.name == "demo/__init__.py")
+        .unwrap();
+    assert_eq!(entry.sha256, chiron_storage::Digest::of(b"VALUE = 1\n"));
+}
+
+#[test]
+fn a_document_beyond_the_bound_is_an_entry_and_is_not_held() {
+    let mut wheel = Wheel::new("demo", "1.0");
+    for name in ["a", "b", "c"] {
+        wheel.file(&format!("demo-1.0.dist-info/sboms/{name}.json"), &[b'x'; 1_000]);
+    }
+    let mut file = tempfile::tempfile().unwrap();
+    let bytes = wheel.build(|_| {});
+    file.write_all(&bytes).unwrap();
+    let name = DistributionFilename::parse(WHEEL).unwrap();
+    let held = |held_bytes, held_total| {
+        let limits = ArchiveLimits {
+            held_bytes,
+            held_total,
+            ..ArchiveLimits::default()
+        };
+        let contents = structure(&file, bytes.len() as u64, &name, &limits)
+            .contents
+            .unwrap();
+        assert_eq!(
+            contents
+                .entries
+                .iter()
+                .filter(|entry| entry.name.contains("/sboms/"))
+                .count(),
+            3
+        );
+        contents.sboms.len()
+    };
+    assert_eq!(held(1_000, 3_000), 3);
+    assert_eq!(held(999, 3_000), 0);
+    assert_eq!(held(1_000, 2_999), 2);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Wheels: one `.dist-info` that agrees with the file's name, and a `RECORD` that agrees with every byte.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use super::gather::Gatherer;
 use super::limits::ArchiveLimits;
 use super::member::{MemberError, Reader};
 use super::names::{NameSet, fold, has_suffix, installed_path};
@@ -13,6 +15,7 @@ use super::window::Window;
 use super::zip::{Member, lay_out, read_directory, read_members};
 use crate::package::metadata::CoreMetadata;
 use crate::package::{DistributionFilename, Version};
+use crate::verify::Contents;
 
 /// What a wheel installs its files under (binary distribution format, "the .data directory").
 const SCHEMES: [&str; 5] = ["purelib", "platlib", "headers", "scripts", "data"];
@@ -26,13 +29,13 @@ pub(super) struct Layout<'d> {
     pub(super) data: Option<&'d str>,
 }
 
-/// Checks a wheel from its first byte to its last; returns `METADATA` and what it says.
+/// Checks a wheel from its first byte to its last; returns what later checks need, and what `METADATA` says.
 pub(super) fn check(
     window: Window<'_>,
     name: &DistributionFilename,
     limits: &ArchiveLimits,
     report: &mut Report,
-) -> Result<(Vec<u8>, CoreMetadata), Stop> {
+) -> Result<(Contents, CoreMetadata), Stop> {
     let mut reader = Reader::new(window);
     let (directory, bytes) = read_directory(&mut reader.window, limits, report)?;
     let mut members = read_members(&bytes, &directory, limits, report)?;
@@ -50,26 +53,33 @@ pub(super) fn check(
         read_small(&mut reader, &members, &path, limit, report)
     };
     let metadata = file("METADATA", limits.metadata_bytes, report)?;
-    let wheel = file("WHEEL", limits.metadata_bytes, report)?;
+    let wheel_bytes = file("WHEEL", limits.metadata_bytes, report)?;
     let record = file("RECORD", limits.record_bytes, report)?;
 
     let parsed = check_metadata(&metadata, name, report)?;
-    let wheel = check_wheel_file(&wheel, name, report)?;
+    let (wheel, named) = check_wheel_file(&wheel_bytes, name, report)?;
     let rows = record::read(&record, &members, layout.dist_info, report)?;
 
     let mut executables = Executables::default();
+    let mut gatherer = Gatherer::new(&layout, members.len(), limits);
     for member in &members {
         let row = rows.get(member.name);
-        let mut hasher = row.map(record::Row::hasher);
+        let mut hasher = Hasher::new(row);
         let mut head = Head::default();
+        let mut held = gatherer.holds(member).map(|held| (held, Vec::new()));
         let read = reader.member(member, |bytes| {
             head.see(bytes);
-            if let Some(hasher) = &mut hasher {
-                hasher.update(bytes);
+            hasher.update(bytes);
+            if let Some((_, kept)) = &mut held {
+                kept.extend_from_slice(bytes);
             }
         });
         match read {
-            Ok(()) => check_hash(member, row, hasher, report),
+            Ok(()) => {
+                let hashed = hasher.finish();
+                check_hash(member, row, &hashed, report);
+                gatherer.see(member, head.bytes(), hashed.sha256, held);
+            }
             Err(MemberError::Bad(code, detail)) => report.entry(code, member.name, detail),
             Err(MemberError::Io(error)) => return Err(error.into()),
         }
@@ -90,7 +100,7 @@ pub(super) fn check(
         None => None,
     };
     state_facts(&members, &layout, &wheel, entry_points.as_deref(), report);
-    Ok((metadata, parsed))
+    Ok((gatherer.finish(metadata, wheel_bytes, &wheel, &named), parsed))
 }
 
 /// Finds the `.dist-info` and `.data` folders by where files are *installed*: a second `.dist-info` under
@@ -251,7 +261,7 @@ fn check_wheel_file(
     bytes: &[u8],
     name: &DistributionFilename,
     report: &mut Report,
-) -> Result<WheelFile, Stop> {
+) -> Result<(WheelFile, BTreeSet<String>), Stop> {
     let wheel = WheelFile::parse(bytes).map_err(|detail| report.stop("wheel-file", detail))?;
     let Some((named, build)) = named_tags(name.raw()) else {
         return Err(report.stop("wheel-tags", "the file's name has no tags"));
@@ -260,9 +270,7 @@ fn check_wheel_file(
         TagAgreement::Equal => report.fact("tags_agree", "equal"),
         TagAgreement::Narrowed => report.fact("tags_agree", "narrowed"),
         TagAgreement::Differ => {
-            let list = |tags: &std::collections::BTreeSet<String>| {
-                tags.iter().cloned().collect::<Vec<_>>().join(", ")
-            };
+            let list = |tags: &BTreeSet<String>| tags.iter().cloned().collect::<Vec<_>>().join(", ");
             let detail = format!(
                 "WHEEL has the tags {}, the file's name {}",
                 list(&wheel.tags),
@@ -280,17 +288,17 @@ fn check_wheel_file(
         report.archive("wheel-build", detail);
     }
     report.stop_if_bad()?;
-    Ok(wheel)
+    Ok((wheel, named))
 }
 
 fn check_hash(
     member: &Member<'_>,
     row: Option<&record::Row<'_>>,
-    hasher: Option<Hasher>,
+    hashed: &record::Hashed,
     report: &mut Report,
 ) {
-    if let (Some(row), Some(hasher)) = (row, hasher)
-        && !row.matches(hasher)
+    if let Some(row) = row
+        && !row.matches(hashed)
     {
         report.entry(
             "record-hash",

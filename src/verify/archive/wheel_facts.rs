@@ -99,7 +99,7 @@ impl Executables {
 }
 
 /// ELF, PE, and the five forms of Mach-O.
-fn is_native_content(head: &[u8]) -> bool {
+pub(super) fn is_native_content(head: &[u8]) -> bool {
     const MACH_O: [[u8; 4]; 5] = [
         *b"\xfe\xed\xfa\xce",
         *b"\xfe\xed\xfa\xcf",
@@ -127,7 +127,7 @@ fn in_scheme(name: &str, layout: &Layout<'_>, scheme: &str) -> bool {
 
 /// Whether Python runs the file whenever it starts: `*.pth` beside the packages, `sitecustomize`, `usercustomize`.
 /// A `.pth` under `*.data/data` counts wherever it lies, since that scheme can reach site-packages.
-fn is_start_up(name: &str, layout: &Layout<'_>) -> bool {
+pub(super) fn is_start_up(name: &str, layout: &Layout<'_>) -> bool {
     let path = installed_path(name, layout.data);
     if has_suffix(&path, "pth") && (!path.contains('/') || in_scheme(name, layout, "data")) {
         return true;

@@ -32,6 +32,8 @@ pub(super) struct Member<'d> {
     pub(super) name: &'d str,
     /// Unix mode, 0 when there is none.
     pub(super) mode: u32,
+    /// DOS date and time.
+    pub(super) modified: (u16, u16),
     /// Bytes unpacked.
     pub(super) size: u64,
     /// Bytes in the archive.
@@ -188,6 +190,7 @@ fn check_header<'d>(
     Some(Member {
         name,
         mode: header.mode(),
+        modified: header.modified,
         size: header.size,
         compressed: header.compressed,
         crc: header.crc,

@@ -150,6 +150,15 @@ impl BlobStore {
         open::open(&self.inner, digest).await
     }
 
+    /// The file of a verified blob, for reading by position: for checks that read it once more.
+    ///
+    /// Errors as [`BlobStore::open`].
+    pub async fn file(&self, digest: &Digest) -> Result<File, BlobError> {
+        let _verified = self.open(digest).await?;
+        let (store, digest) = (self.clone(), *digest);
+        blocking::run(move || store.inner.layout.open(&digest)).await?
+    }
+
     /// The whole of a verified blob, copied into memory: for documents that are parsed.
     ///
     /// Errors as [`BlobStore::open`], and [`BlobError::TooLarge`] past `limit` bytes.

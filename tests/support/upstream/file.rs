@@ -22,6 +22,8 @@ pub struct FakeFile {
     pub yanked: Option<String>,
     /// What `.metadata` answers, where the shape offers it.
     pub metadata: Option<Bytes>,
+    /// What the integrity API answers (PEP 740); the page then names its address.
+    pub provenance: Option<Bytes>,
 }
 
 impl FakeFile {
@@ -37,6 +39,7 @@ impl FakeFile {
             requires_python: None,
             yanked: None,
             metadata: None,
+            provenance: None,
         }
     }
 

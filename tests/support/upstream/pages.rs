@@ -65,6 +65,11 @@ pub(super) fn plan(inner: &Inner, path: &str, headers: &HeaderMap) -> Plan {
         .and_then(|rest| rest.strip_suffix("/json"))
     {
         project_json(inner, project)
+    } else if let Some(filename) = path
+        .strip_prefix("/integrity/")
+        .and_then(|rest| rest.strip_suffix("/provenance"))
+    {
+        provenance(inner, filename)
     } else if let Some(filename) = path.rsplit_once('/').map(|(_, name)| name) {
         file(inner, filename)
     } else {
@@ -251,7 +256,19 @@ fn json_entry(inner: &Inner, file: &FakeFile) -> Value {
             }
         }),
     );
+    if file.provenance.is_some() {
+        entry["provenance"] = json!(provenance_address(inner, file));
+    }
     entry
+}
+
+/// Where the integrity API has a file's provenance: another path than the file's own, as on the public index.
+fn provenance_address(inner: &Inner, file: &FakeFile) -> String {
+    format!(
+        "http://{}/integrity/{}/provenance",
+        inner.main.unwrap(),
+        file.filename
+    )
 }
 
 fn html_entry(inner: &Inner, file: &FakeFile) -> String {
@@ -276,6 +293,14 @@ fn html_entry(inner: &Inner, file: &FakeFile) -> String {
             "true".to_owned()
         };
         write!(attributes, " data-core-metadata=\"{value}\"").unwrap();
+    }
+    if file.provenance.is_some() {
+        write!(
+            attributes,
+            " data-provenance=\"{}\"",
+            provenance_address(inner, file)
+        )
+        .unwrap();
     }
     let fragment = if shape.hashes {
         format!("#sha256={}", file.sha256)
@@ -313,6 +338,17 @@ fn project_json(inner: &Inner, project: &str) -> Plan {
         "application/json",
         json!({ "info": { "name": project }, "releases": { "all": entries }, "urls": [] }).to_string(),
     )
+}
+
+fn provenance(inner: &Inner, filename: &str) -> Plan {
+    let files = inner.projects.values().flatten();
+    let found = files
+        .filter(|file| file.filename == filename)
+        .find_map(|file| file.provenance.clone());
+    match found {
+        Some(bytes) => Plan::ok("application/vnd.pypi.integrity.v1+json", bytes),
+        None => Plan::new(StatusCode::NOT_FOUND),
+    }
 }
 
 fn file(inner: &Inner, filename: &str) -> Plan {

@@ -1,0 +1,458 @@
+//! Loading: a new generation is written beside the one in force and put in force by one small write, last. A load
+//! that is cut off at any point leaves rows that no reader looks at; the next load removes them.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+
+use chiron_storage::{DbError, Digest, Key as _, Raw, Table, Tx};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::assemble::{Assembled, Assembler, OWN_PREFIX};
+use super::parts::{pack, unpack};
+use super::source::{Piece, Reader};
+use super::store::Advisories;
+use super::tables::{
+    AFFECTED, CURRENT, GROUPS, META, Manifest, NOTES, Note, NoteKind, PARTS, RECORDS, Row, VEX,
+};
+use super::{LoadError, Settings};
+use crate::blocking::{self, Lost};
+
+/// Bytes of rows that go into one synced write, roughly.
+const BATCH_BYTES: usize = 2 << 20;
+
+/// Batches that may wait for the disk while more is parsed. Threat: memory.
+const BATCHES_AHEAD: usize = 3;
+
+/// Rows that one write removes.
+const REMOVED_AT_ONCE: usize = 5_000;
+
+/// Records of the generation in force that are read at a time.
+const RECORDS_AT_ONCE: usize = 500;
+
+/// What is loaded.
+#[derive(Debug)]
+pub enum Input {
+    /// A file or folder of this machine.
+    Path(PathBuf),
+    /// An open file, with the name that people know it by.
+    File(File, String),
+}
+
+/// How a load is done.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LoadOptions {
+    /// Put a database in force although it is older than the one that is.
+    pub allow_older: bool,
+    /// Say what would change, and change nothing.
+    pub dry_run: bool,
+    /// Forget the VEX documents that were loaded before.
+    pub drop_vex: bool,
+}
+
+/// What a load did, or would do.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The generation before; `None` when this is the first.
+    pub before: Option<Manifest>,
+    /// The new one. In a dry run it was not put in force.
+    pub after: Manifest,
+    /// Records that were not there before.
+    pub added: u64,
+    /// Records that are there no more.
+    pub removed: u64,
+    /// Records that say something else.
+    pub changed: u64,
+    /// It is the very database that is in force already: nothing was done.
+    pub unchanged: bool,
+}
+
+impl Advisories {
+    /// Loads a database. Without advisories in it, lists and VEX documents are added to the one in force.
+    ///
+    /// # Errors
+    /// [`LoadError`]; whatever happened, the database from before is in force, whole.
+    pub async fn load(&self, input: Input, options: LoadOptions, now: Timestamp) -> Result<Loaded, LoadError> {
+        let _alone = self.loading().try_lock().map_err(|_| LoadError::Busy)?;
+        let before = self.manifest_now().await?;
+        let in_force = before.as_ref().map(|manifest| manifest.generation);
+        self.remove_others(in_force).await?;
+        let generation = in_force.unwrap_or(0) + 1;
+        let written = self.write_generation(generation, before.as_ref(), input, options, now).await;
+        let done = match written {
+            Ok((manifest, digests)) => self.put_in_force(manifest, digests, before, options).await,
+            Err(error) => Err(error),
+        };
+        // Of what is not in force nothing is kept: the old generation after a success, the new one otherwise.
+        let in_force = self.manifest_now().await?.map(|manifest| manifest.generation);
+        self.remove_others(in_force).await?;
+        done
+    }
+
+    async fn put_in_force(
+        &self,
+        manifest: Manifest,
+        digests: HashMap<String, Digest>,
+        before: Option<Manifest>,
+        options: LoadOptions,
+    ) -> Result<Loaded, LoadError> {
+        let (added, removed, changed) = self.compare(before.as_ref(), digests).await?;
+        let same = before.as_ref().is_some_and(|before| before.database == manifest.database);
+        let older = before.as_ref().filter(|before| manifest.database.as_of < before.database.as_of);
+        if let Some(before) = older.filter(|_| !options.allow_older) {
+            return Err(LoadError::Older {
+                source_name: manifest.source,
+                offered: manifest.database.as_of,
+                in_force: before.database.as_of,
+            });
+        }
+        if !options.dry_run && !same {
+            let (expected, new) = (before.as_ref().map(|before| before.generation), manifest.clone());
+            self.db()
+                .transact(move |tx| {
+                    let current = tx.get(&META, &CURRENT.to_owned())?.map(|manifest| manifest.generation);
+                    if current != expected {
+                        return Err(LoadError::Overtaken);
+                    }
+                    Ok(tx.put(&META, &CURRENT.to_owned(), &new)?)
+                })
+                .await?;
+            self.forget_cached();
+        }
+        Ok(Loaded {
+            unchanged: same,
+            before,
+            after: manifest,
+            added,
+            removed,
+            changed,
+        })
+    }
+
+    /// Reads and writes everything but the row that puts it in force.
+    async fn write_generation(
+        &self,
+        generation: u64,
+        before: Option<&Manifest>,
+        input: Input,
+        options: LoadOptions,
+        now: Timestamp,
+    ) -> Result<(Manifest, HashMap<String, Digest>), LoadError> {
+        let source = match &input {
+            Input::Path(path) => path.display().to_string(),
+            Input::File(_, name) => name.clone(),
+        };
+        let (rows, batches) = mpsc::channel::<Vec<Row>>(BATCHES_AHEAD);
+        let writing = async move {
+            // A local, so that it is gone when a write fails: the reader then stops instead of waiting for ever.
+            let mut batches = batches;
+            while let Some(batch) = batches.recv().await {
+                if !options.dry_run {
+                    self.db().transact(move |tx| write(tx, generation, batch)).await?;
+                }
+            }
+            Ok::<_, LoadError>(())
+        };
+        let reading = async {
+            let settings = self.settings().clone();
+            let mut work = Work {
+                assembler: Assembler::default(),
+                rows: Rows::new(rows),
+            };
+            work = work.run(move |work| read(&settings, input, work)).await?;
+            if let Some(before) = before {
+                work = self.carry_over(before, work, options).await?;
+            }
+            let Work { assembler, mut rows } = work;
+            let name = source.clone();
+            blocking::run(move || {
+                let done = assembler.finish(&name, now, &mut |row| rows.push(row))?;
+                rows.flush()?;
+                Ok::<_, LoadError>(done)
+            })
+            .await
+            .map_err(|Lost| LoadError::Lost)?
+        };
+        let (written, assembled) = tokio::join!(writing, reading);
+        written?;
+        let Assembled {
+            database,
+            digests,
+            projects,
+            unknown_projects,
+            malware,
+            kev,
+            epss,
+            vex,
+        } = assembled?;
+        let manifest = Manifest {
+            generation,
+            database,
+            loaded_at: now,
+            source,
+            projects,
+            unknown_projects,
+            malware,
+            kev,
+            epss,
+            vex,
+        };
+        Ok((manifest, digests))
+    }
+
+    /// Takes over from the generation in force what was not brought: records when none came, each list, VEX documents.
+    async fn carry_over(&self, before: &Manifest, mut work: Work, options: LoadOptions) -> Result<Work, LoadError> {
+        let generation = before.generation;
+        let parts = self
+            .db()
+            .read(move |view| {
+                let prefix = generation.to_prefix().map_err(codec(&PARTS))?;
+                view.scan(&PARTS, &prefix, None)?.collect::<Result<Vec<_>, DbError>>()
+            })
+            .await?;
+        work = work.run(move |work| parts.into_iter().try_for_each(|((_, name), part)| {
+            let wanted = match name.as_str() {
+                "epss" => !work.assembler.has_epss,
+                "kev" => !work.assembler.has_kev,
+                _ => !options.drop_vex,
+            };
+            if !wanted {
+                return Ok(());
+            }
+            let bytes = unpack(&part.0).ok_or_else(|| damaged(&name))?;
+            let piece = if name == "epss" { Piece::Csv(bytes) } else { Piece::Json(json(&name, &bytes)?) };
+            work.take(&name, piece)
+        })).await?;
+        if work.assembler.has_records {
+            return Ok(work);
+        }
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let from = after.take();
+            let page = self
+                .db()
+                .read(move |view| {
+                    let prefix = generation.to_prefix().map_err(codec(&RECORDS))?;
+                    let scan = view.scan(&RECORDS, &prefix, from.as_deref())?;
+                    scan.take(RECORDS_AT_ONCE).collect::<Result<Vec<_>, DbError>>()
+                })
+                .await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.to_successor().map_err(codec(&RECORDS))?);
+            work = work.run(move |work| {
+                let theirs = page.iter().filter(|((_, id), _)| !id.starts_with(OWN_PREFIX));
+                theirs.into_iter().try_for_each(|((_, id), record)| work.take(id, Piece::Json(json(id, &record.0)?)))
+            }).await?;
+        }
+        let notes = self
+            .db()
+            .read(move |view| {
+                let prefix = generation.to_prefix().map_err(codec(&NOTES))?;
+                let notes = view.scan(&NOTES, &prefix, None)?.map(|row| row.map(|(_, note)| note));
+                notes.collect::<Result<Vec<Note>, DbError>>()
+            })
+            .await?;
+        for note in notes.into_iter().filter(|note| note.kind == NoteKind::SetAside) {
+            work.assembler.note(note)?;
+        }
+        Ok(work)
+    }
+
+    /// How many records are new, gone and different.
+    async fn compare(
+        &self,
+        before: Option<&Manifest>,
+        mut digests: HashMap<String, Digest>,
+    ) -> Result<(u64, u64, u64), LoadError> {
+        let Some(generation) = before.map(|before| before.generation) else {
+            return Ok((digests.len() as u64, 0, 0));
+        };
+        self.db()
+            .read(move |view| {
+                let (mut removed, mut changed) = (0, 0);
+                let prefix = generation.to_prefix().map_err(codec(&RECORDS))?;
+                for row in view.scan(&RECORDS, &prefix, None)? {
+                    let ((_, id), record) = row?;
+                    match digests.remove(&id) {
+                        None => removed += u64::from(!id.starts_with(OWN_PREFIX)),
+                        Some(digest) => changed += u64::from(digest != Digest::of(&record.0)),
+                    }
+                }
+                Ok((digests.len() as u64, removed, changed))
+            })
+            .await
+    }
+
+    /// Removes the rows of every generation but one.
+    async fn remove_others(&self, keep: Option<u64>) -> Result<(), LoadError> {
+        self.remove_from(RECORDS, keep).await?;
+        self.remove_from(AFFECTED, keep).await?;
+        self.remove_from(GROUPS, keep).await?;
+        self.remove_from(VEX, keep).await?;
+        self.remove_from(PARTS, keep).await?;
+        self.remove_from(NOTES, keep).await
+    }
+
+    async fn remove_from<K, V>(&self, table: Table<K, V>, keep: Option<u64>) -> Result<(), LoadError>
+    where
+        K: chiron_storage::Key + OfGeneration + Send + 'static,
+        V: Send + 'static,
+    {
+        // Values are not looked at: what is removed need not be readable.
+        let raw: Table<K, Raw> = Table::new(table.family());
+        loop {
+            let keys = self
+                .db()
+                .read(move |view| {
+                    let mut keys: Vec<K> = Vec::new();
+                    let mut from: Option<Vec<u8>> = None;
+                    loop {
+                        let mut skip = None;
+                        for row in view.scan(&raw, b"", from.as_deref())? {
+                            let (key, _) = row?;
+                            if Some(key.generation()) == keep {
+                                skip = Some(key.generation() + 1);
+                                break;
+                            }
+                            keys.push(key);
+                            if keys.len() >= REMOVED_AT_ONCE {
+                                return Ok::<_, DbError>(keys);
+                            }
+                        }
+                        let Some(next) = skip else { return Ok(keys) };
+                        from = Some(next.to_bytes().map_err(codec(&META))?);
+                    }
+                })
+                .await?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            self.db()
+                .transact(move |tx| keys.iter().try_for_each(|key| tx.delete(&raw, key)))
+                .await?;
+        }
+    }
+}
+
+/// A key that begins with a generation.
+trait OfGeneration {
+    fn generation(&self) -> u64;
+}
+
+impl<T> OfGeneration for (u64, T) {
+    fn generation(&self) -> u64 {
+        self.0
+    }
+}
+
+impl<T, U> OfGeneration for (u64, T, U) {
+    fn generation(&self) -> u64 {
+        self.0
+    }
+}
+
+fn codec<K, V>(table: &Table<K, V>) -> impl Fn(chiron_storage::CodecError) -> DbError {
+    let family = table.family();
+    move |source| DbError::Codec { family, source }
+}
+
+fn damaged(name: &str) -> LoadError {
+    LoadError::Damaged {
+        source_name: format!("the database in force ({name})"),
+        why: "a stored document does not read back".to_owned(),
+    }
+}
+
+fn json(name: &str, bytes: &[u8]) -> Result<serde_json::Value, LoadError> {
+    serde_json::from_slice(bytes).map_err(|_| damaged(name))
+}
+
+fn read(settings: &Settings, input: Input, work: &mut Work) -> Result<(), LoadError> {
+    let mut each = |name: &str, piece: Piece| work.take(name, piece);
+    let mut reader = Reader::new(settings, &mut each);
+    // What is configured first: what is handed in by name takes its place.
+    for path in settings.kev.iter().chain(&settings.epss).chain(&settings.vex) {
+        reader.path(path)?;
+    }
+    match input {
+        Input::Path(path) => reader.path(&path),
+        Input::File(file, name) => reader.file(file, &name, false),
+    }
+}
+
+/// What a load has in its hands; it travels between the threads that read and the one that waits.
+struct Work {
+    assembler: Assembler,
+    rows: Rows,
+}
+
+impl Work {
+    /// Does a part of the work on a blocking thread.
+    async fn run(
+        mut self,
+        part: impl FnOnce(&mut Self) -> Result<(), LoadError> + Send + 'static,
+    ) -> Result<Self, LoadError> {
+        let done = blocking::run(move || part(&mut self).map(|()| self));
+        done.await.map_err(|Lost| LoadError::Lost)?
+    }
+
+    fn take(&mut self, name: &str, piece: Piece) -> Result<(), LoadError> {
+        let rows = &mut self.rows;
+        self.assembler.take(name, piece, &mut |row| rows.push(row))
+    }
+}
+
+fn write(tx: &mut Tx<'_>, generation: u64, batch: Vec<Row>) -> Result<(), DbError> {
+    for row in batch {
+        match row {
+            Row::Record(id, bytes) => tx.put(&RECORDS, &(generation, id), &Raw::from(bytes))?,
+            Row::Affected(project, id, entry) => {
+                tx.put(&AFFECTED, &(generation, project.to_string(), id), &entry)?;
+            }
+            Row::Forget(project, id) => tx.delete(&AFFECTED, &(generation, project.to_string(), id))?,
+            Row::Group(name, group) => tx.put(&GROUPS, &(generation, name), &group)?,
+            Row::Vex(n, statement) => {
+                tx.put(&VEX, &(generation, statement.project.to_string(), n), &statement)?;
+            }
+            Row::Part(name, bytes) => tx.put(&PARTS, &(generation, name), &Raw::from(pack(&bytes)))?,
+            Row::Note(n, note) => tx.put(&NOTES, &(generation, n), &note)?,
+        }
+    }
+    Ok(())
+}
+
+/// Rows on their way to the disk, gathered into batches.
+struct Rows {
+    to: mpsc::Sender<Vec<Row>>,
+    held: Vec<Row>,
+    bytes: usize,
+}
+
+impl Rows {
+    fn new(to: mpsc::Sender<Vec<Row>>) -> Self {
+        Self {
+            to,
+            held: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    fn hold(&mut self, row: Row) {
+        self.bytes += row.weight();
+        self.held.push(row);
+    }
+
+    /// From a blocking thread: waits for the disk when too much is ahead of it.
+    fn push(&mut self, row: Row) -> Result<(), LoadError> {
+        self.hold(row);
+        if self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), LoadError> {
+        self.bytes = 0;
+        let batch = std::mem::take(&mut self.held);
+        // The writer is gone when a write failed; its error is the one that is told.
+        self.to.blocking_send(batch).map_err(|_| LoadError::Lost)
+    }
+}

@@ -1,0 +1,197 @@
+//! The database in force: looked up by project, kept in memory for the projects that are asked for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use chiron_storage::{Db, DbError, Key as _, View};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use tokio::sync::Mutex;
+
+use super::assemble::OWN_PREFIX;
+use super::tables::{AFFECTED, CURRENT, GROUPS, META, Manifest, VEX};
+use super::Settings;
+use crate::package::ProjectName;
+use crate::policy::AdvisoriesRef;
+use crate::verify::ProjectAdvisories;
+use crate::verify::advisories::Records;
+
+/// Projects kept in memory, bytes of their records, roughly. Threat: memory.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// Projects expected in it.
+const CACHE_PROJECTS: usize = 4_096;
+
+/// The advisory database. Cheap to clone.
+#[derive(Clone)]
+pub struct Advisories(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    settings: Settings,
+    /// The manifest in force, once it was read; a load forgets it.
+    manifest: RwLock<Option<Option<Arc<Manifest>>>>,
+    projects: Cache<(u64, ProjectName), ProjectAdvisories, Bytes>,
+    /// Held while a load is under way: two would remove each other's rows.
+    loading: Mutex<()>,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<(u64, ProjectName), ProjectAdvisories> for Bytes {
+    fn weight(&self, _: &(u64, ProjectName), value: &ProjectAdvisories) -> u64 {
+        value.weight() + 128
+    }
+}
+
+impl Advisories {
+    /// Over an open database whose families include [`super::FAMILIES`].
+    pub fn new(db: Db, settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            db,
+            settings,
+            manifest: RwLock::new(None),
+            projects: Cache::with_weighter(CACHE_PROJECTS, CACHE_BYTES, Bytes),
+            loading: Mutex::new(()),
+        }))
+    }
+
+    /// What the database in force says of a project; `None` while none was ever loaded. One that cannot be read is
+    /// handed out as such, so that the check ends as `error` and never as clean.
+    pub async fn project(&self, project: &ProjectName) -> Option<ProjectAdvisories> {
+        match self.find(project).await {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::error!(%project, %error, "the advisory database cannot be read; the project counts as unknown");
+                Some(ProjectAdvisories::unreadable(error.to_string()))
+            }
+        }
+    }
+
+    /// The database in force, as verdicts name it; `None` while none was ever loaded, or it cannot be read. A judgment
+    /// names the one that [`reference_of`] gives instead: another may have been put in force since the lookup.
+    pub async fn reference(&self) -> Option<AdvisoriesRef> {
+        let manifest = self.manifest().await.ok()??;
+        Some(AdvisoriesRef {
+            as_of: manifest.database.as_of,
+            digest: manifest.database.digest,
+        })
+    }
+
+    /// The generation in force.
+    pub async fn manifest(&self) -> Result<Option<Arc<Manifest>>, DbError> {
+        let known = self.0.manifest.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(manifest) = known {
+            return Ok(manifest);
+        }
+        let manifest = self.manifest_now().await?.map(Arc::new);
+        *self.0.manifest.write().unwrap_or_else(PoisonError::into_inner) = Some(manifest.clone());
+        Ok(manifest)
+    }
+
+    async fn find(&self, project: &ProjectName) -> Result<Option<ProjectAdvisories>, DbError> {
+        let Some(manifest) = self.manifest().await? else {
+            return Ok(None);
+        };
+        let key = (manifest.generation, project.clone());
+        if let Some(known) = self.0.projects.get(&key) {
+            return Ok(Some(known));
+        }
+        let (name, max_age) = (project.clone(), self.0.settings.max_age);
+        let read = self.0.db.read(move |view| read(view, &name)).await?;
+        let Some((manifest, records)) = read else {
+            return Ok(None);
+        };
+        let found = ProjectAdvisories::new(manifest.database, max_age, records);
+        self.0.projects.insert((manifest.generation, project.clone()), found.clone());
+        Ok(Some(found))
+    }
+
+    /// The generation in force as the disk has it.
+    pub(super) async fn manifest_now(&self) -> Result<Option<Manifest>, DbError> {
+        self.0.db.get(&META, &CURRENT.to_owned()).await
+    }
+
+    pub(super) fn forget_cached(&self) {
+        *self.0.manifest.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.projects.clear();
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// Its rules and bounds.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(super) fn loading(&self) -> &Mutex<()> {
+        &self.0.loading
+    }
+}
+
+impl std::fmt::Debug for Advisories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Advisories").field(&self.0.settings).finish()
+    }
+}
+
+/// One project of the generation that is in force in the view: rows of an older one may be half removed already, and
+/// a view in which that one is in force still has all of them.
+fn read(view: &View<'_>, project: &ProjectName) -> Result<Option<(Manifest, Records)>, DbError> {
+    let Some(manifest) = view.get(&META, &CURRENT.to_owned())? else {
+        return Ok(None);
+    };
+    Ok(Some((records(view, manifest.generation, project)?, manifest)).map(|(records, manifest)| (manifest, records)))
+}
+
+/// What one generation says of a project.
+fn records(view: &View<'_>, generation: u64, project: &ProjectName) -> Result<Records, DbError> {
+    let codec = |source| DbError::Codec {
+        family: AFFECTED.family(),
+        source,
+    };
+    let prefix = (generation, project.to_string()).to_prefix().map_err(codec)?;
+    let mut entries = Vec::new();
+    for row in view.scan(&AFFECTED, &prefix, None)? {
+        let ((_, _, id), entry) = row?;
+        entries.push((id, entry));
+    }
+    let keys: Vec<(u64, String)> = entries.iter().map(|(id, _)| (generation, id.clone())).collect();
+    let mut shared: HashMap<Vec<String>, Arc<crate::verify::advisories::Group>> = HashMap::new();
+    let mut groups = HashMap::new();
+    for ((_, id), group) in keys.iter().zip(view.get_many(&GROUPS, &keys)?) {
+        match group {
+            Some(group) => {
+                let group = shared.entry(group.records.clone()).or_insert_with(|| Arc::new(group));
+                groups.insert(id.clone(), Arc::clone(group));
+            }
+            // A stand-in of ours for unreadable records, which matches nothing by itself.
+            None if id.starts_with(OWN_PREFIX) => {}
+            None => {
+                return Err(DbError::Corrupt {
+                    detail: format!("the advisory database has lost what {id} is about; load it again"),
+                });
+            }
+        }
+    }
+    let mut statements = Vec::new();
+    for row in view.scan(&VEX, &prefix, None)? {
+        statements.push(row?.1);
+    }
+    Ok(Records {
+        entries,
+        groups,
+        statements,
+    })
+}
+
+/// The database that a lookup was made in; `None` when it could not be read.
+pub fn reference_of(known: &ProjectAdvisories) -> Option<AdvisoriesRef> {
+    known.database().map(|database| AdvisoriesRef {
+        as_of: database.as_of,
+        digest: database.digest,
+    })
+}

@@ -1,0 +1,107 @@
+//! Judgment: the case put together from the evidence and what the catalogue knows, and handed to the policy.
+
+use bytes::Bytes;
+use chiron_storage::Digest;
+use jiff::Timestamp;
+
+use super::{Gate, IngestError};
+use crate::catalog::{FileRef, Found};
+use crate::policy::{AdvisoriesRef, Case, Circumstances, JudgedFile, Policy, Verdict, decide_with_input};
+use crate::verify::{CheckName, Evidence};
+
+/// A file under judgment, as far as its bytes do not say it.
+pub(super) struct Subject {
+    /// Which file.
+    pub file: FileRef,
+    /// PEP 440, as the filename states it.
+    pub version: String,
+    /// Bytes.
+    pub size: u64,
+    /// The operator handed it in.
+    pub handed_in: bool,
+    /// The publisher's, RFC 3339.
+    pub upload_time: Option<String>,
+    /// When this site first judged it.
+    pub first_seen: Option<Timestamp>,
+    /// PEP 592.
+    pub yanked: Option<String>,
+    /// The database that the evidence was made with.
+    pub advisories: Option<AdvisoriesRef>,
+}
+
+/// A verdict with the document that the policy was given.
+pub(super) struct Decided {
+    pub verdict: Verdict,
+    pub input: Option<Bytes>,
+}
+
+impl Gate {
+    /// Judges evidence by rules.
+    pub(super) async fn decide(
+        &self,
+        policy: &Policy,
+        subject: &Subject,
+        evidence: &[(Digest, Evidence)],
+        now: Timestamp,
+    ) -> Result<Decided, IngestError> {
+        let file = &subject.file;
+        let waivers = self.catalog.waivers(file.sha256).await?;
+        let case = Case {
+            file: JudgedFile {
+                filename: file.filename.clone(),
+                project: file.project.to_string(),
+                version: subject.version.clone(),
+                sha256: file.sha256,
+                size: subject.size,
+            },
+            evidence,
+            handed_in: subject.handed_in,
+            name_taken_by: self.catalog.name_taken_by(file).await?,
+            circumstances: Circumstances {
+                upload_time: subject.upload_time.as_deref().and_then(|text| text.parse().ok()),
+                first_seen: Some(subject.first_seen.unwrap_or(now)),
+                yanked: subject.yanked.clone(),
+                owned: self.owned.matches(file.project.as_str()),
+                history: self.catalog.history(&file.project).await?,
+                waivers: waivers
+                    .into_iter()
+                    .filter(|waiver| waiver.until > now && waiver.by.len() >= policy.waiver_persons())
+                    .collect(),
+                advisories: subject.advisories.clone(),
+            },
+            now,
+        };
+        let timer = self.metrics.decide_timer();
+        let decided = decide_with_input(policy, &case);
+        drop(timer);
+        Ok(Decided {
+            verdict: decided.verdict,
+            input: decided.input.map(Bytes::from),
+        })
+    }
+}
+
+/// What a judgment found, in short.
+pub(super) fn found(decided: &Decided, evidence: &[(Digest, Evidence)], rest: Found) -> Found {
+    let verdict = &decided.verdict;
+    let source = evidence
+        .iter()
+        .find(|(_, e)| e.check == CheckName::Reproducibility);
+    let fact = |name: &str| source.and_then(|(_, e)| e.facts.get(name));
+    Found {
+        checks: evidence.iter().map(|(_, e)| (e.check, e.outcome)).collect(),
+        level: fact("level")
+            .and_then(|level| level.as_str())
+            .map(str::to_owned),
+        pure: fact("pure").and_then(serde_json::Value::as_bool).unwrap_or(false),
+        input: decided.input.as_ref().map(|bytes| Digest::of(bytes)),
+        policy: Some(verdict.policy.digest),
+        advisories: verdict.advisories.as_ref().map(|reference| reference.digest),
+        ..rest
+    }
+}
+
+/// The bytes of evidence, to be kept.
+pub(super) fn bytes_of(evidence: &[(Digest, Evidence)]) -> Vec<Bytes> {
+    evidence.iter().map(|(_, e)| Bytes::from(e.to_bytes())).collect()
+}

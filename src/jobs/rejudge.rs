@@ -1,0 +1,204 @@
+//! `rejudge`: everything stored is judged again, because the rules or the advisory database are others than before.
+//!
+//! Each file is one transaction, and the pass writes down how far it is: a crash in the middle leaves each file judged
+//! one way or the other, and the next start goes on where it stopped, or from the beginning if the rules changed
+//! meanwhile. Only a pass that went through is noted, so a start also finds one that was never begun.
+
+use std::sync::Arc;
+
+use chiron_storage::{BlobError, Digest};
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Jobs, LiveJob, Work, result_of};
+use crate::api::{FileOutcome, FileResult, JobView};
+use crate::catalog::{Actor, CatalogError, FileRef, FileRow, Mark, Standing};
+use crate::ingest::{Again, Gate, IngestError};
+use crate::policy::Policy;
+
+/// Files read and judged together before the pass looks at the next ones.
+const CHUNK: usize = 200;
+
+/// How a pass over everything stored stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejudge {
+    /// Why, for people.
+    pub why: String,
+    /// The last file that is done with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<FileRef>,
+    /// What the files up to that one were judged with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Digest>,
+}
+
+impl Rejudge {
+    /// A pass from the beginning.
+    pub fn all(why: impl Into<String>) -> Self {
+        Self {
+            why: why.into(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Jobs {
+    /// Puts other rules in force: the event, and a job that judges everything stored again. `None`: they are in force.
+    pub async fn policy_changed(
+        &self,
+        policy: Policy,
+        reason: Option<String>,
+        by: Actor,
+    ) -> Result<Option<JobView>, CatalogError> {
+        let standing = standing_of(&policy, reason);
+        let gate = self.0.mirror.gate();
+        gate.policy.replace(policy);
+        let event = gate.catalog.put_in_force(standing, by, Timestamp::now()).await?;
+        self.judge_all_again(event.is_some(), "other rules are in force").await
+    }
+
+    /// Notes that another advisory database is in force, and begins a job that judges everything stored with it.
+    pub async fn advisories_loaded(
+        &self,
+        as_of: Timestamp,
+        digest: Digest,
+        records: u64,
+        by: Actor,
+    ) -> Result<Option<JobView>, CatalogError> {
+        let standing = Standing::Advisories {
+            as_of,
+            digest,
+            records,
+        };
+        let catalog = self.0.mirror.catalog();
+        let event = catalog.put_in_force(standing, by, Timestamp::now()).await?;
+        self.judge_all_again(event.is_some(), "another advisory database is in force").await
+    }
+
+    async fn judge_all_again(&self, changed: bool, why: &str) -> Result<Option<JobView>, CatalogError> {
+        if !changed && self.0.mirror.catalog().mark(Mark::Judged).await? == Some(self.standing().await) {
+            return Ok(None);
+        }
+        Ok(Some(self.submit(Work::Rejudge(Rejudge::all(why))).await?))
+    }
+
+    /// At the start: rules that the log does not know are written down, and what was not judged with what is in force
+    /// is judged again. `goes_on`: a job of an earlier process does so already.
+    pub(super) async fn catch_up(&self, goes_on: bool) -> Result<(), CatalogError> {
+        let gate = self.0.mirror.gate();
+        let standing = standing_of(&gate.policy(), None);
+        let by = Actor::Chiron;
+        gate.catalog.put_in_force(standing, by, Timestamp::now()).await?;
+        let now = self.standing().await;
+        if gate.catalog.mark(Mark::Judged).await? == Some(now) {
+            return Ok(());
+        }
+        if gate.catalog.rows_after(None, 1).await?.is_empty() {
+            return gate.catalog.set_mark(Mark::Judged, now).await;
+        }
+        if !goes_on {
+            let why = "the rules or the advisory database changed while Chiron was not running";
+            self.submit(Work::Rejudge(Rejudge::all(why))).await?;
+        }
+        Ok(())
+    }
+
+    /// What everything stored should have been judged with.
+    async fn standing(&self) -> Digest {
+        let gate = self.0.mirror.gate();
+        let mut bytes = gate.policy().digest().as_bytes().to_vec();
+        if let Some(reference) = gate.advisories.reference().await {
+            bytes.extend_from_slice(reference.digest.as_bytes());
+        }
+        Digest::of(&bytes)
+    }
+
+    pub(super) async fn rejudge(&self, live: &Arc<LiveJob>, pass: &Rejudge) -> Result<(), String> {
+        let catalog = self.0.mirror.catalog();
+        let with = self.standing().await;
+        let mut pass = Rejudge {
+            after: pass.after.clone().filter(|_| pass.with == Some(with)),
+            with: Some(with),
+            ..pass.clone()
+        };
+        let counts = catalog.counts().await.map_err(|e| e.to_string())?;
+        live.update(|view| {
+            view.progress.files_total = counts.admitted + counts.quarantined + counts.revoked + counts.refused;
+        });
+        let (mut changed, mut failed) = (0_u64, 0_u64);
+        loop {
+            let rows = catalog.rows_after(pass.after.clone(), CHUNK).await.map_err(|e| e.to_string())?;
+            let Some(last) = rows.last().map(FileRow::file) else {
+                break;
+            };
+            let at_once = self.0.settings.checks_at_once.max(1);
+            let mut judging = stream::iter(rows)
+                .map(|row| async move { self.judge_again(&row).await })
+                .buffer_unordered(at_once);
+            while let Some(result) = judging.next().await {
+                live.update(|view| {
+                    view.progress.files_done += 1;
+                    if let Some(result) = result {
+                        failed += u64::from(result.outcome == FileOutcome::Failed);
+                        changed += u64::from(result.outcome != FileOutcome::Failed);
+                        view.files.push(result);
+                    }
+                });
+                if live.cancel.is_cancelled() {
+                    return Ok(());
+                }
+            }
+            drop(judging);
+            pass.after = Some(last);
+            self.keep(live, &Work::Rejudge(pass.clone())).await;
+        }
+        live.update(|view| {
+            view.report = Some(serde_json::json!({ "why": pass.why, "changed": changed, "failed": failed }));
+        });
+        // Anything else, and the next start judges again; what changed the rules meanwhile has begun a pass of its own.
+        if failed == 0 && self.standing().await == with {
+            catalog.set_mark(Mark::Judged, with).await.map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// `None`: nothing changed.
+    pub(super) async fn judge_again(&self, row: &FileRow) -> Option<FileResult> {
+        if !row.is_stored() {
+            return None;
+        }
+        let failed = |why: String| FileResult {
+            outcome: FileOutcome::Failed,
+            reasons: vec![format!("{why}; it stays as it was judged")],
+            ..result_of(row)
+        };
+        let mut how = Again::Circumstances;
+        if !Gate::has_all_evidence(row) {
+            // Judged by an earlier version, before there were such checks: what belongs to it is fetched now.
+            match self.0.mirror.attachments_again(row).await {
+                Ok(Some(attachments)) => how = Again::Attached(attachments),
+                Ok(None) => {}
+                Err(error) => return Some(failed(error.to_string())),
+            }
+        }
+        match self.0.mirror.gate().again(row, how).await {
+            Ok(again) if again.changed => Some(result_of(&again.row)),
+            Ok(_) => None,
+            Err(IngestError::Blob(error @ (BlobError::Corrupt { .. } | BlobError::NotFound { .. }))) => {
+                let now = Timestamp::now();
+                let noted = self.0.mirror.catalog().damaged(row.file(), error.to_string(), now).await;
+                Some(failed(noted.err().map_or(error.to_string(), |e| e.to_string())))
+            }
+            Err(error) => Some(failed(error.to_string())),
+        }
+    }
+}
+
+fn standing_of(policy: &Policy, reason: Option<String>) -> Standing {
+    Standing::Policy {
+        profile: policy.profile().as_str().to_owned(),
+        digest: policy.digest(),
+        reason,
+    }
+}
