@@ -17,9 +17,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use chiron::package::simple::{CoreMetadata, IndexFile, IndexPage, parse_json};
 use chiron::package::{DistributionFilename, ProjectName, Status};
+use chiron::policy::{Case, Circumstances, Decision, JudgedFile, Policy, Profile, decide};
+use chiron::verify::signature::{Signed, Trust, signature};
 use chiron::verify::{
-    ArchiveLimits, Attached, Checks, Document, DocumentKind, DocumentOrigin, Outcome, Published, SbomLimits,
-    examine, sbom, structure,
+    ArchiveLimits, Attached, CheckName, Checks, Document, DocumentKind, DocumentOrigin, Evidence, Outcome,
+    Published, SbomLimits, examine, sbom, structure,
 };
 use chiron_storage::{Db, DbOptions, Digest, Log, LogKey, Measure, Raw, Table};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -28,6 +30,13 @@ use tokio::runtime::Runtime;
 use url::Url;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/support/der.rs"]
+mod der;
+#[allow(dead_code, reason = "the tests use the rest")]
+#[path = "../tests/support/sigstore.rs"]
+mod sigstore;
 
 /// The daemon's allocator: with another one the pages take half as long again.
 #[global_allocator]
@@ -51,6 +60,8 @@ criterion_group!(
     structures,
     gate,
     bills,
+    decisions,
+    signatures,
     pages,
     log_appends,
     table_reads
@@ -370,4 +381,78 @@ fn noise(length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+/// One judgment by each profile, over a file with facts of an ordinary size: input, schema, rules, verdict.
+fn decisions(criterion: &mut Criterion) {
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let subject = Digest::of(b"file");
+    let names: Vec<String> = (0..200).map(|n| format!("demo/module_{n}.py")).collect();
+    let evidence: Vec<(Digest, Evidence)> = CheckName::ALL
+        .into_iter()
+        .map(|check| {
+            let facts = serde_json::json!({
+                "findings": [], "origin": "published", "level": "bit", "pure": true, "rebuild": "done", "matched": [],
+                "fixes": [], "attestations": [{ "kind": "pep740-publish", "verified": true }], "names": names,
+            });
+            let facts = facts.as_object().cloned().unwrap_or_default();
+            let evidence = Evidence::new(check, subject, Outcome::Pass, "sound", facts, now);
+            (Digest::of(&evidence.to_bytes()), evidence)
+        })
+        .collect();
+    let mut group = criterion.benchmark_group("decide");
+    for profile in Profile::ALL {
+        let policy = Policy::builtin(profile);
+        let judge = || {
+            let case = Case {
+                file: JudgedFile {
+                    filename: "demo-1.0-py3-none-any.whl".to_owned(),
+                    project: "demo".to_owned(),
+                    version: "1.0".to_owned(),
+                    sha256: subject,
+                    size: 4,
+                },
+                evidence: &evidence,
+                handed_in: false,
+                name_taken_by: None,
+                circumstances: Circumstances::default(),
+                now,
+            };
+            decide(&policy, &case)
+        };
+        assert_eq!(judge().decision, Decision::Admit);
+        group.bench_function(profile.as_str(), |bench| bench.iter(|| black_box(judge())));
+    }
+    group.finish();
+}
+
+/// One attestation: certificate chain, log inclusion, signed time, signature, statement. It must take less than 2 ms.
+fn signatures(criterion: &mut Criterion) {
+    let instance = sigstore::Instance::new();
+    let trust = Trust::builtin()
+        .with_root("bench", &instance.trusted_root())
+        .unwrap();
+    let name = DistributionFilename::parse("demo-1.0-py3-none-any.whl").unwrap();
+    let signer = sigstore::Signer::github("acme/demo", "release.yml");
+    let attestation = instance.attest(&signer, name.raw(), b"wheel");
+    let publisher = sigstore::github("acme/demo", "release.yml");
+    let documents = [Document {
+        kind: DocumentKind::Provenance,
+        origin: DocumentOrigin::Upstream,
+        bytes: sigstore::provenance(&publisher, &[attestation]).into(),
+    }];
+    let file = tempfile::tempfile().unwrap();
+    let signed = Signed {
+        name: &name,
+        sha256: Digest::of(b"wheel"),
+        file: &file,
+        size: 0,
+    };
+    criterion.bench_function("signature", |bench| {
+        bench.iter(|| {
+            let report = signature(&signed, &documents, &trust);
+            assert_eq!(report.outcome, Outcome::Pass);
+            report
+        });
+    });
 }

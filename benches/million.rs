@@ -15,9 +15,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chiron::catalog::{Catalog, FAMILIES, Judgment, Origin};
+use chiron::catalog::{Catalog, FAMILIES, Found, Judgment, Origin};
 use chiron::package::ProjectName;
-use chiron::policy::{Case, JudgedFile, Policy, Profile, decide};
+use chiron::policy::{Case, Circumstances, JudgedFile, Policy, Profile, decide};
 use chiron::verify::{CheckName, Evidence, Outcome};
 use chiron_storage::{Blake3, Db, DbOptions, Digest, Log, LogKey};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -118,7 +118,7 @@ async fn fill(data: &Path, projects: &[Project]) -> Result<(), Box<dyn Error>> {
     let db = Db::open(&data.join("db"), options)?;
     let log = Log::new(db.clone(), LogKey::load(&data.join("keys").join("log.key"))?);
     let catalog = Catalog::new(db.clone(), log);
-    let policy = Policy::builtin(Profile::Standard);
+    let policy = Policy::builtin(Profile::Audit);
     let now = Timestamp::from_second(WHEN)?;
 
     let begun = Instant::now();
@@ -207,7 +207,13 @@ fn judgment(project: &ProjectName, place: usize, policy: &Policy, now: Timestamp
         evidence: &evidence,
         handed_in: false,
         name_taken_by: None,
+        circumstances: Circumstances::default(),
         now,
+    };
+    let found = Found {
+        checks: evidence.iter().map(|(_, e)| (e.check, e.outcome)).collect(),
+        policy: Some(policy.digest()),
+        ..Found::default()
     };
     Judgment {
         project: project.clone(),
@@ -222,6 +228,8 @@ fn judgment(project: &ProjectName, place: usize, policy: &Policy, now: Timestamp
             .iter()
             .map(|(_, evidence)| Bytes::from(evidence.to_bytes()))
             .collect(),
+        found,
+        documents: Vec::new(),
     }
 }
 

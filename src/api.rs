@@ -98,7 +98,7 @@ pub enum FileOutcome {
 pub struct JobView {
     /// Counts up from 1 and is never used again.
     pub id: u64,
-    /// `ingest`, `scrub` or `gc`.
+    /// `ingest`, `scrub`, `gc`, `rebuild` or `rejudge`.
     pub kind: String,
     /// Final once `finished_at` is there.
     pub state: JobState,

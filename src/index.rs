@@ -181,7 +181,10 @@ impl Candidates {
     /// The source distribution of a release, a `.tar.gz` rather than a `.zip`.
     pub fn sdist_of(&self, version: &Version) -> Option<&Candidate> {
         let of_the_release = |candidate: &&Candidate| {
-            !candidate.is_wheel() && candidate.name(&self.project).is_ok_and(|name| name.version() == version)
+            !candidate.is_wheel()
+                && candidate
+                    .name(&self.project)
+                    .is_ok_and(|name| name.version() == version)
         };
         let sdists = self.files.iter().filter(of_the_release);
         sdists.max_by_key(|candidate| candidate.file.filename.ends_with(".tar.gz"))

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lib", &[]),
     (
         "cli",
-        &["api", "app", "blocking", "config", "http", "package", "policy", "rebuild", "telemetry", "upstream", "verify"],
+        &["advisories", "api", "app", "blocking", "config", "http", "package", "policy", "rebuild", "telemetry", "upstream", "verify"],
     ),
     (
         "app",
@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "api", "blocking", "catalog", "index", "ingest", "jobs", "mirror", "package", "policy", "statement",
+            "advisories", "api", "blocking", "catalog", "index", "ingest", "jobs", "mirror", "package", "policy", "statement",
             "telemetry", "upstream", "verify",
         ],
     ),
@@ -56,7 +56,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("index", &["catalog", "package", "verify"]),
     ("catalog", &["package", "policy", "verify"]),
-    ("policy", &["verify"]),
+    ("policy", &["config", "package", "verify"]),
     ("verify", &["package", "statement"]),
     ("statement", &[]),
     ("upstream", &["blocking", "package"]),
@@ -73,6 +73,11 @@ const ONLY_THESE: &[(&str, &str, &[&str])] = &[
     ("http", "upstream", &["Mode", "State", "UpstreamError"]),
     ("index", "verify", &["DocumentKind"]),
     ("mirror", "config", &["OwnedPatterns"]),
+    (
+        "policy",
+        "config",
+        &["Clock", "OwnedPattern", "OwnedPatterns", "Policy", "Publisher", "PublisherKind", "Rule", "Severity"],
+    ),
     ("ingest", "config", &["OwnedPatterns"]),
     ("mirror", "verify", &["CheckName", "Document", "DocumentKind", "DocumentOrigin", "Outcome", "Report", "advisories"]),
 ];
@@ -98,6 +103,9 @@ const OF_THE_STORE: &[(&str, &[&str])] = &[
     ("upstream", &["Digest", "digest"]),
     ("package", &["Digest", "digest"]),
 ];
+
+/// PEP 740's predicate type, below any host.
+const NAMES_LIKE_ADDRESSES: &[&str] = &[concat!("https://docs.", "py", "pi.org/attestations/publish/v1")];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -354,6 +362,10 @@ fn no_registry_is_written_anywhere() {
             continue;
         };
         read += 1;
+        // Names that a specification gives to a kind of statement look like addresses, and nobody goes there.
+        let text = NAMES_LIKE_ADDRESSES
+            .iter()
+            .fold(text, |text, name| text.replace(name, ""));
         for (n, line) in text.lines().enumerate() {
             if hosts.iter().any(|host| line.contains(host)) {
                 wrong.push(format!("{}:{}", path.display(), n + 1));

@@ -5,6 +5,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::daemon::{Daemon, DaemonOptions};
+use support::release::Release;
 use support::upstream::{FakeFile, FakeUpstream, Fault, page_path};
 use support::wheels::{lying_wheel, wheel};
 
@@ -159,11 +160,13 @@ async fn run() -> (FakeUpstream, Daemon, Vec<FakeFile>) {
     let mut good = wheel("demo", "1.0", &["six"]);
     good.requires_python = Some(">=3.8".to_owned());
     good.yanked = Some("broken".to_owned());
-    let (bad, waiting) = (lying_wheel("bad", "1.0"), wheel("other", "1.0", &[]));
+    let mut other = Release::new("other", "1.0");
+    other.license = Some("GPL-3.0-only".to_owned());
+    let (bad, waiting) = (lying_wheel("bad", "1.0"), other.wheel());
     for file in [&good, &bad] {
         upstream.add(file.clone());
     }
-    let config = "[index]\nfresh = \"20ms\"\n[policy]\nprofile = \"strict\"";
+    let config = "[index]\nfresh = \"20ms\"\n[policy]\nlicences_deny = [\"GPL-3.0-only\"]";
     let daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()).config(config));
     daemon.get(&format!("/files/{}/{}", good.sha256, good.filename));
     daemon.get(&format!("/files/{}/{}", bad.sha256, bad.filename));

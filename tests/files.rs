@@ -183,7 +183,13 @@ fn what_lies_beside_a_file_agrees_with_the_admin_api() {
         "a later judgment may replace it"
     );
     let api = daemon.admin("GET", &format!("/api/v1/files/{}/verdict", file.sha256), b"");
-    assert_eq!(verdict.body, api.body);
+    let mut with_history = api.json();
+    let history = with_history.as_object_mut().unwrap().remove("history").unwrap();
+    assert_eq!(verdict.json(), with_history);
+    assert_eq!(
+        (history.as_array().unwrap().len(), &history[0]["decision"]),
+        (1, &json!("admit"))
+    );
     let verdict = verdict.json();
     assert_eq!(verdict["schema"], "chiron.verdict/v1");
     let named = json!({ "filename": file.filename, "project": "demo", "version": "1.0",
@@ -222,7 +228,7 @@ fn what_lies_beside_a_file_agrees_with_the_admin_api() {
 fn what_is_not_there_is_404_each_in_its_form() {
     let file = wheel("demo", "1.0", &[]);
     let daemon = holding(&file);
-    for suffix in ["provenance", "sbom.json"] {
+    for suffix in ["provenance", "statements.json"] {
         let answer = daemon.get(&beside(&file, suffix));
         assert_problem(&answer, 404);
         assert!(

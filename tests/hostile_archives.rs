@@ -51,7 +51,15 @@ fn good() -> Vec<(String, Vec<u8>)> {
         ),
         (
             "demo-2.0.tar.gz".to_owned(),
-            good_sdist("demo", "2.0", &[("setup.py", b"")]),
+            good_sdist(
+                "demo",
+                "2.0",
+                &[
+                    ("setup.py", b""),
+                    ("demo/__init__.py", b"VALUE = 1\n"),
+                    ("demo/data.txt", b"hello"),
+                ],
+            ),
         ),
         (
             "demo-3.0-py3-none-any.whl".to_owned(),

@@ -8,7 +8,7 @@ use support::daemon::{Daemon, DaemonOptions};
 use support::upstream::FakeFile;
 use support::wheels::wheel;
 
-/// A mirror that admits only what has a published digest, and asks nobody else.
+/// A mirror that asks for everything that can be known of a file, and asks nobody else.
 fn strict() -> Daemon {
     Daemon::start(DaemonOptions::alone().config("[policy]\nprofile = \"strict\""))
 }
@@ -44,10 +44,13 @@ fn revoking_and_restoring_is_no_way_in() {
 
     let handed_in = daemon.put_file(&file.filename, &file.bytes);
     assert_eq!(handed_in["outcome"], "quarantined", "{handed_in}");
-    assert!(
-        handed_in["reasons"][0].as_str().unwrap().starts_with("hashes"),
-        "{handed_in}"
-    );
+    let reasons = handed_in["reasons"].as_array().unwrap();
+    for check in ["hashes", "signature", "sbom"] {
+        let said = reasons
+            .iter()
+            .any(|reason| reason.as_str().unwrap().starts_with(check));
+        assert!(said, "{check}: {handed_in}");
+    }
     assert_not_served(&daemon, &path);
 
     assert_eq!(decide(&daemon, &file.sha256, "revoke")["state"], "revoked");
@@ -76,6 +79,15 @@ fn a_published_digest_lets_it_out() {
     let daemon = strict();
     let file = wheel("waiting", "1.0", &[]);
     daemon.put_file(&file.filename, &file.bytes);
+    // A person answers for everything but the digest, which nobody could.
+    for check in ["signature", "sbom", "reproducibility"] {
+        let body = json!({ "check": check, "reason": "on purpose", "until": "2100-01-01T00:00:00Z" });
+        let path = format!("/api/v1/files/{}/waive", file.sha256);
+        let answer = daemon.admin("POST", &path, body.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{check}: {answer}");
+        assert_eq!(answer.json()["state"], "quarantined", "{check}: {answer}");
+    }
+    assert_not_served(&daemon, &path_of(&file));
 
     let again = format!("/api/v1/ingest/{}?sha256={}", file.filename, file.sha256);
     let judged = daemon.admin("PUT", &again, &file.bytes).json();

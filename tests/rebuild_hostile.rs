@@ -108,7 +108,7 @@ async fn it_sees_and_changes_nothing_outside() {
     let built = Built::new("looks", "1.0").hostile(&format!(
         "import glob\n\
          places = ['/etc/shadow', '/etc/passwd', '/root/.ssh', '{home}/.ssh', '{home}/.bashrc', '{home}/.cache', '/home',\n          \
-                   '/proc/1/environ', '/sys/kernel', '/var', '/run', '/dev/kmsg', '/dev/sda', {secret:?}, '/work', '/opt']\n\
+                   '/proc/1/environ', '/sys/kernel', '/var', '/run', '/dev/kmsg', '/dev/sda', {secret:?}, {here:?}, '/opt']\n\
          found = [place for place in places if os.path.exists(place)]\n\
          if found: raise SystemExit('it sees %r' % found)\n\
          if glob.glob(sys.prefix + '/lib/python*/site-packages/*'): raise SystemExit('it sees packages of this machine')\n\
@@ -124,7 +124,8 @@ async fn it_sees_and_changes_nothing_outside() {
          try: resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))\n\
          except (ValueError, OSError): pass\n\
          else: raise SystemExit('it raised a limit')",
-        secret = secret.to_str().unwrap()
+        secret = secret.to_str().unwrap(),
+        here = env!("CARGO_MANIFEST_DIR")
     ));
     let attempt = bench.last(&built).await;
     assert_eq!(attempt.level, Level::Bit, "{attempt:#?}");

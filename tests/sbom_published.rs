@@ -107,5 +107,5 @@ async fn a_wheel_with_another_projects_bill_inside_is_not_served() {
     let refused = daemon.get(&file(&lying));
     assert_eq!(refused.status, 403, "{refused}");
     assert!(refused.text().contains("sbom"), "{refused}");
-    assert_eq!(daemon.get(&format!("{}.sbom.json", file(&lying))).status, 404);
+    assert_eq!(daemon.get(&format!("{}.sbom.json", file(&lying))).status, 403);
 }

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use support::daemon::{Daemon, DaemonOptions};
 use support::jobs::{ended, submit};
 use support::raw::PIP_ACCEPT;
+use support::release::Release;
 use support::upstream::FakeFile;
-use support::wheels::{lying_wheel, wheel};
+use support::wheels::lying_wheel;
 
 struct Site {
     daemon: Daemon,
@@ -24,12 +25,21 @@ struct Site {
     refused: FakeFile,
 }
 
-/// A file in each state. `strict` keeps a file in quarantine for which nobody published a digest.
+fn licensed(project: &str, version: &str, licence: &str) -> FakeFile {
+    let mut release = Release::new(project, version);
+    release.license = Some(licence.to_owned());
+    release.wheel()
+}
+
+/// A file in each state. One with a licence that the site does not take stays in quarantine.
 fn site() -> Site {
-    let options = DaemonOptions::alone().config("[policy]\nprofile = \"strict\"");
+    let options = DaemonOptions::alone().config("[policy]\nlicences_deny = [\"GPL-3.0-only\"]");
     let daemon = Daemon::start(options);
-    let (admitted, revoked) = (wheel("demo", "1.0", &["six"]), wheel("demo", "2.0", &[]));
-    let (quarantined, refused) = (wheel("other", "1.0", &[]), lying_wheel("bad", "1.0"));
+    let (admitted, revoked) = (licensed("demo", "1.0", "MIT"), licensed("demo", "2.0", "MIT"));
+    let (quarantined, refused) = (
+        licensed("other", "1.0", "GPL-3.0-only"),
+        lying_wheel("bad", "1.0"),
+    );
     for (file, claimed, outcome) in [
         (&admitted, true, "admitted"),
         (&revoked, true, "admitted"),
@@ -263,7 +273,7 @@ fn a_rebuilt_catalogue_serves_the_same_bytes() {
     site.daemon.restart();
     assert_same(&before, &everything(&site));
     // And it is a catalogue to work on.
-    let more = wheel("demo", "3.0", &[]);
+    let more = licensed("demo", "3.0", "MIT");
     let claimed = format!("/api/v1/ingest/{}?sha256={}", more.filename, more.sha256);
     assert_eq!(
         site.daemon.admin("PUT", &claimed, &more.bytes).json()["outcome"],

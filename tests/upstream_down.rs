@@ -172,7 +172,8 @@ async fn a_page_that_is_too_old_is_no_longer_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_that_was_never_there_is_said_and_stops_nothing_else() {
-    let daemon = Daemon::start(DaemonOptions::on_demand("http://127.0.0.1:9/simple/"));
+    let options = DaemonOptions::on_demand("http://127.0.0.1:9/simple/");
+    let daemon = Daemon::start(options.config("[[owned]]\npattern = \"own\""));
     let file = FakeFile::wheel("own", "1.0", 1_000);
     daemon.put_file(&file.filename, &file.bytes);
     assert_problem(&daemon.get("/simple/demo/"), 502, "upstream-failed");

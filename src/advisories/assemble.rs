@@ -13,7 +13,7 @@ use super::source::Piece;
 use super::tables::{Note, NoteKind, Row, VexSummary};
 use crate::package::ProjectName;
 use crate::verify::advisories::{
-    Database, Entry, Named, Parsed, Record, Signals, VexDocument, groups, is_kev, parse, parse_vex,
+    Database, Entry, Named, Parsed, Reach, Record, Signals, VexDocument, groups, is_kev, parse, parse_vex,
 };
 
 /// Notes of one database: more than this, and it is no database. Threat: memory.
@@ -36,6 +36,8 @@ pub(super) struct Assembler {
     /// Documents of the lists and of VEX, as they are kept.
     parts: BTreeMap<String, Vec<u8>>,
     pub documents: u64,
+    /// Lists and VEX documents so far.
+    pub beside: u64,
     pub other: u64,
     /// An advisory came, sound or not: what is loaded is a database and not only lists for one.
     pub has_records: bool,
@@ -76,17 +78,17 @@ impl Assembler {
                 let mark = Digest::of(&sample).to_string();
                 self.aside(source, Some(format!("sha256:{}", &mark[..16])), Vec::new(), why)
             }
-            Piece::Json(value) => self.json(source, value, emit),
+            Piece::Json(value) => self.json(source, &value, emit),
         }
     }
 
-    fn json(&mut self, source: &str, value: Value, emit: Emit<'_>) -> Result<(), LoadError> {
-        if is_kev(&value) {
-            return self.kev(source, &value);
+    fn json(&mut self, source: &str, value: &Value, emit: Emit<'_>) -> Result<(), LoadError> {
+        if is_kev(value) {
+            return self.kev(source, value);
         }
-        if let Some(read) = parse_vex(&value) {
+        if let Some(read) = parse_vex(value) {
             match read {
-                Ok(document) => self.vex(document, &value),
+                Ok(document) => self.vex(document, value),
                 Err(why) => self.note(Note {
                     kind: NoteKind::UnmatchedVex,
                     id: None,
@@ -97,7 +99,7 @@ impl Assembler {
             }
             return Ok(());
         }
-        match parse(&value) {
+        match parse(value) {
             Parsed::Record(record) => {
                 self.has_records = true;
                 if record.id.starts_with(OWN_PREFIX) {
@@ -105,7 +107,7 @@ impl Assembler {
                     let projects = record.affected.into_keys().collect();
                     return self.aside(source, Some(record.id), projects, reason);
                 }
-                self.record(source, *record, &value, emit)
+                self.record(source, *record, value, emit)
             }
             Parsed::NotOurs => {
                 self.has_records = true;
@@ -122,7 +124,13 @@ impl Assembler {
         }
     }
 
-    fn record(&mut self, source: &str, record: Record, value: &Value, emit: Emit<'_>) -> Result<(), LoadError> {
+    fn record(
+        &mut self,
+        source: &str,
+        record: Record,
+        value: &Value,
+        emit: Emit<'_>,
+    ) -> Result<(), LoadError> {
         let bytes = canonical(value);
         let digest = Digest::of(&bytes);
         if let Some(known) = self.records.get(&record.id) {
@@ -147,10 +155,13 @@ impl Assembler {
         };
         for (project, affected) in record.affected {
             let undecided = affected.undecided.first().cloned();
-            let odd = affected.reaches.iter().flat_map(|reach| reach.odd_versions()).next();
+            let odd = affected.reaches.iter().flat_map(Reach::odd_versions).next();
             let (kind, reason) = match (undecided, odd) {
                 (Some(why), _) => (NoteKind::SetAside, why),
-                (None, Some(odd)) => (NoteKind::OddVersion, format!("it lists {odd:?}, which no file can have")),
+                (None, Some(odd)) => (
+                    NoteKind::OddVersion,
+                    format!("it lists {odd:?}, which no file can have"),
+                ),
                 (None, None) => (NoteKind::OddVersion, String::new()),
             };
             if !reason.is_empty() {
@@ -206,38 +217,60 @@ impl Assembler {
     fn kev(&mut self, source: &str, value: &Value) -> Result<(), LoadError> {
         self.signals.read_kev(value).map_err(|why| signals(source, why))?;
         self.has_kev = true;
+        self.beside += 1;
         self.parts.insert("kev".to_owned(), canonical(value));
         Ok(())
     }
 
     fn epss(&mut self, source: &str, bytes: Vec<u8>) -> Result<(), LoadError> {
-        self.signals.read_epss(&bytes).map_err(|why| signals(source, why))?;
+        self.signals
+            .read_epss(&bytes)
+            .map_err(|why| signals(source, why))?;
         self.has_epss = true;
+        self.beside += 1;
         self.parts.insert("epss".to_owned(), bytes);
         Ok(())
     }
 
     fn vex(&mut self, document: VexDocument, value: &Value) {
+        self.beside += 1;
         // Of one document the newest version applies, whichever came first.
-        let newer = self.vex.get(&document.id).is_none_or(|known| known.at <= document.at);
+        let newer = self
+            .vex
+            .get(&document.id)
+            .is_none_or(|known| known.at <= document.at);
         if newer {
-            self.parts.insert(format!("vex/{}", document.id), canonical(value));
+            self.parts
+                .insert(format!("vex/{}", document.id), canonical(value));
             self.vex.insert(document.id.clone(), document);
         }
     }
 
     /// The end: what depends on all records.
-    pub(super) fn finish(mut self, source: &str, now: Timestamp, emit: Emit<'_>) -> Result<Assembled, LoadError> {
+    pub(super) fn finish(
+        mut self,
+        source: &str,
+        now: Timestamp,
+        emit: Emit<'_>,
+    ) -> Result<Assembled, LoadError> {
         let usable = self.records.values().map(|record| record.modified);
         let as_of = usable.filter(|at| at.duration_since(now) <= AHEAD).max();
         let Some(as_of) = as_of else {
             let source_name = source.to_owned();
-            return Err(match self.records.is_empty() {
-                true => LoadError::Empty { source_name, documents: self.documents },
-                false => LoadError::Future { source_name },
+            return Err(if self.records.is_empty() {
+                LoadError::Empty {
+                    source_name,
+                    documents: self.documents,
+                }
+            } else {
+                LoadError::Future { source_name }
             });
         };
-        let named = self.records.iter().map(|(id, record)| (id.clone(), record.named.clone())).collect();
+        let named = self
+            .records
+            .iter()
+            .map(|(id, record)| (id.clone(), record.named.clone()))
+            .collect();
         let (groups, index) = groups(&named, &self.signals);
         drop(named);
         let vex = self.apply_vex(&groups, &index, emit)?;
@@ -274,16 +307,27 @@ impl Assembler {
         for (n, note) in std::mem::take(&mut self.notes).into_iter().enumerate() {
             emit(Row::Note(u32::try_from(n).unwrap_or(u32::MAX), note))?;
         }
-        let projects: BTreeSet<&ProjectName> = self.records.values().flat_map(|record| &record.projects).collect();
+        let projects: BTreeSet<&ProjectName> = self
+            .records
+            .values()
+            .flat_map(|record| &record.projects)
+            .collect();
         Ok(Assembled {
             database,
             projects: projects.len() as u64,
             unknown_projects: unknown,
-            malware: groups.iter().filter(|group| group.malware && !group.records.is_empty()).count() as u64,
+            malware: groups
+                .iter()
+                .filter(|group| group.malware && !group.records.is_empty())
+                .count() as u64,
             kev: kev as u64,
             epss: epss as u64,
             vex,
-            digests: self.records.into_iter().map(|(id, record)| (id, record.digest)).collect(),
+            digests: self
+                .records
+                .into_iter()
+                .map(|(id, record)| (id, record.digest))
+                .collect(),
         })
     }
 
@@ -316,7 +360,10 @@ impl Assembler {
                 let known = of_project.get(&statement.project).into_iter().flatten();
                 if !known.copied().any(|group| statement.speaks_of(&groups[group])) {
                     let names = statement.vulnerabilities.join(", ");
-                    unmatched(vec![statement.project.clone()], format!("no record of {names} names the package"));
+                    unmatched(
+                        vec![statement.project.clone()],
+                        format!("no record of {names} names the package"),
+                    );
                 }
                 emit(Row::Vex(number, statement.clone()))?;
                 number = number.saturating_add(1);
@@ -349,12 +396,16 @@ impl Assembler {
                 continue; // it stands, undecided
             }
             for project in &note.projects {
-                reasons.entry(project).or_default().push(format!("{id}: {}", note.reason));
+                reasons
+                    .entry(project)
+                    .or_default()
+                    .push(format!("{id}: {}", note.reason));
             }
         }
         for (project, reasons) in reasons {
             let id = format!("{OWN_PREFIX}UNREADABLE-{project}");
-            let summary = format!("a record about {project} could not be read: nothing is known of its versions");
+            let summary =
+                format!("a record about {project} could not be read: nothing is known of its versions");
             let stand_in = serde_json::json!({
                 "schema_version": "1.6.0", "id": id, "modified": as_of.to_string(), "summary": summary,
                 "details": reasons.join("\n"),

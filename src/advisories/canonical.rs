@@ -83,16 +83,22 @@ mod tests {
     #[test]
     fn order_and_blanks_do_not_matter() {
         let one: Value = serde_json::from_str(r#"{"b":[1,{"y":"\u00e9","x":null}],"a":1.5}"#).unwrap();
-        let two: Value = serde_json::from_str(" { \"a\": 1.5, \"b\": [1, {\"x\":null,\"y\":\"é\"}] }").unwrap();
+        let two: Value =
+            serde_json::from_str(" { \"a\": 1.5, \"b\": [1, {\"x\":null,\"y\":\"é\"}] }").unwrap();
         assert_eq!(canonical(&one), canonical(&two));
-        assert_eq!(canonical(&one), r#"{"a":1.5,"b":[1,{"x":null,"y":"é"}]}"#.as_bytes());
+        assert_eq!(
+            canonical(&one),
+            r#"{"a":1.5,"b":[1,{"x":null,"y":"é"}]}"#.as_bytes()
+        );
     }
 
     #[test]
     fn fields_do_not_run_into_each_other() {
         let digest = |lines: &[[&str; 3]]| {
             let mut tally = Tally::new();
-            lines.iter().for_each(|[kind, name, content]| tally.line(kind, name, content));
+            for [kind, name, content] in lines {
+                tally.line(kind, name, content);
+            }
             tally.digest()
         };
         assert_ne!(digest(&[["record", "ab", "c"]]), digest(&[["record", "a", "bc"]]));

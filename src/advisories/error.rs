@@ -19,7 +19,9 @@ pub enum LoadError {
         documents: u64,
     },
     /// Older than the one in force.
-    #[error("{source_name} is of {offered}, older than the database in force, of {in_force}; --allow-older takes it all the same")]
+    #[error(
+        "{source_name} is of {offered}, older than the database in force, of {in_force}; --allow-older takes it all the same"
+    )]
     Older {
         /// What was loaded.
         source_name: String,

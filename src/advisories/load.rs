@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
 
-use chiron_storage::{DbError, Digest, Key as _, Raw, Table, Tx};
+use chiron_storage::{DbError, Digest, Key as _, Raw, Tx};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::assemble::{Assembled, Assembler, OWN_PREFIX};
+use super::generations::codec;
 use super::parts::{pack, unpack};
 use super::source::{Piece, Reader};
 use super::store::Advisories;
@@ -24,9 +25,6 @@ const BATCH_BYTES: usize = 2 << 20;
 
 /// Batches that may wait for the disk while more is parsed. Threat: memory.
 const BATCHES_AHEAD: usize = 3;
-
-/// Rows that one write removes.
-const REMOVED_AT_ONCE: usize = 5_000;
 
 /// Records of the generation in force that are read at a time.
 const RECORDS_AT_ONCE: usize = 500;
@@ -73,13 +71,20 @@ impl Advisories {
     ///
     /// # Errors
     /// [`LoadError`]; whatever happened, the database from before is in force, whole.
-    pub async fn load(&self, input: Input, options: LoadOptions, now: Timestamp) -> Result<Loaded, LoadError> {
+    pub async fn load(
+        &self,
+        input: Input,
+        options: LoadOptions,
+        now: Timestamp,
+    ) -> Result<Loaded, LoadError> {
         let _alone = self.loading().try_lock().map_err(|_| LoadError::Busy)?;
         let before = self.manifest_now().await?;
         let in_force = before.as_ref().map(|manifest| manifest.generation);
         self.remove_others(in_force).await?;
-        let generation = in_force.unwrap_or(0) + 1;
-        let written = self.write_generation(generation, before.as_ref(), input, options, now).await;
+        let generation = self.unused_generation(in_force.unwrap_or(0));
+        let written = self
+            .write_generation(generation, before.as_ref(), input, options, now)
+            .await;
         let done = match written {
             Ok((manifest, digests)) => self.put_in_force(manifest, digests, before, options).await,
             Err(error) => Err(error),
@@ -98,8 +103,12 @@ impl Advisories {
         options: LoadOptions,
     ) -> Result<Loaded, LoadError> {
         let (added, removed, changed) = self.compare(before.as_ref(), digests).await?;
-        let same = before.as_ref().is_some_and(|before| before.database == manifest.database);
-        let older = before.as_ref().filter(|before| manifest.database.as_of < before.database.as_of);
+        let same = before
+            .as_ref()
+            .is_some_and(|before| before.database == manifest.database);
+        let older = before
+            .as_ref()
+            .filter(|before| manifest.database.as_of < before.database.as_of);
         if let Some(before) = older.filter(|_| !options.allow_older) {
             return Err(LoadError::Older {
                 source_name: manifest.source,
@@ -111,7 +120,9 @@ impl Advisories {
             let (expected, new) = (before.as_ref().map(|before| before.generation), manifest.clone());
             self.db()
                 .transact(move |tx| {
-                    let current = tx.get(&META, &CURRENT.to_owned())?.map(|manifest| manifest.generation);
+                    let current = tx
+                        .get(&META, &CURRENT.to_owned())?
+                        .map(|manifest| manifest.generation);
                     if current != expected {
                         return Err(LoadError::Overtaken);
                     }
@@ -202,28 +213,42 @@ impl Advisories {
     }
 
     /// Takes over from the generation in force what was not brought: records when none came, each list, VEX documents.
-    async fn carry_over(&self, before: &Manifest, mut work: Work, options: LoadOptions) -> Result<Work, LoadError> {
+    async fn carry_over(
+        &self,
+        before: &Manifest,
+        mut work: Work,
+        options: LoadOptions,
+    ) -> Result<Work, LoadError> {
         let generation = before.generation;
         let parts = self
             .db()
             .read(move |view| {
                 let prefix = generation.to_prefix().map_err(codec(&PARTS))?;
-                view.scan(&PARTS, &prefix, None)?.collect::<Result<Vec<_>, DbError>>()
+                view.scan(&PARTS, &prefix, None)?
+                    .collect::<Result<Vec<_>, DbError>>()
             })
             .await?;
-        work = work.run(move |work| parts.into_iter().try_for_each(|((_, name), part)| {
-            let wanted = match name.as_str() {
-                "epss" => !work.assembler.has_epss,
-                "kev" => !work.assembler.has_kev,
-                _ => !options.drop_vex,
-            };
-            if !wanted {
-                return Ok(());
-            }
-            let bytes = unpack(&part.0).ok_or_else(|| damaged(&name))?;
-            let piece = if name == "epss" { Piece::Csv(bytes) } else { Piece::Json(json(&name, &bytes)?) };
-            work.take(&name, piece)
-        })).await?;
+        work = work
+            .run(move |work| {
+                parts.into_iter().try_for_each(|((_, name), part)| {
+                    let wanted = match name.as_str() {
+                        "epss" => !work.assembler.has_epss,
+                        "kev" => !work.assembler.has_kev,
+                        _ => !options.drop_vex,
+                    };
+                    if !wanted {
+                        return Ok(());
+                    }
+                    let bytes = unpack(&part.0).ok_or_else(|| damaged(&name))?;
+                    let piece = if name == "epss" {
+                        Piece::Csv(bytes)
+                    } else {
+                        Piece::Json(json(&name, &bytes)?)
+                    };
+                    work.take(&name, piece)
+                })
+            })
+            .await?;
         if work.assembler.has_records {
             return Ok(work);
         }
@@ -240,16 +265,22 @@ impl Advisories {
                 .await?;
             let Some((last, _)) = page.last() else { break };
             after = Some(last.to_successor().map_err(codec(&RECORDS))?);
-            work = work.run(move |work| {
-                let theirs = page.iter().filter(|((_, id), _)| !id.starts_with(OWN_PREFIX));
-                theirs.into_iter().try_for_each(|((_, id), record)| work.take(id, Piece::Json(json(id, &record.0)?)))
-            }).await?;
+            work = work
+                .run(move |work| {
+                    let theirs = page.iter().filter(|((_, id), _)| !id.starts_with(OWN_PREFIX));
+                    theirs
+                        .into_iter()
+                        .try_for_each(|((_, id), record)| work.take(id, Piece::Json(json(id, &record.0)?)))
+                })
+                .await?;
         }
         let notes = self
             .db()
             .read(move |view| {
                 let prefix = generation.to_prefix().map_err(codec(&NOTES))?;
-                let notes = view.scan(&NOTES, &prefix, None)?.map(|row| row.map(|(_, note)| note));
+                let notes = view
+                    .scan(&NOTES, &prefix, None)?
+                    .map(|row| row.map(|(_, note)| note));
                 notes.collect::<Result<Vec<Note>, DbError>>()
             })
             .await?;
@@ -258,103 +289,6 @@ impl Advisories {
         }
         Ok(work)
     }
-
-    /// How many records are new, gone and different.
-    async fn compare(
-        &self,
-        before: Option<&Manifest>,
-        mut digests: HashMap<String, Digest>,
-    ) -> Result<(u64, u64, u64), LoadError> {
-        let Some(generation) = before.map(|before| before.generation) else {
-            return Ok((digests.len() as u64, 0, 0));
-        };
-        self.db()
-            .read(move |view| {
-                let (mut removed, mut changed) = (0, 0);
-                let prefix = generation.to_prefix().map_err(codec(&RECORDS))?;
-                for row in view.scan(&RECORDS, &prefix, None)? {
-                    let ((_, id), record) = row?;
-                    match digests.remove(&id) {
-                        None => removed += u64::from(!id.starts_with(OWN_PREFIX)),
-                        Some(digest) => changed += u64::from(digest != Digest::of(&record.0)),
-                    }
-                }
-                Ok((digests.len() as u64, removed, changed))
-            })
-            .await
-    }
-
-    /// Removes the rows of every generation but one.
-    async fn remove_others(&self, keep: Option<u64>) -> Result<(), LoadError> {
-        self.remove_from(RECORDS, keep).await?;
-        self.remove_from(AFFECTED, keep).await?;
-        self.remove_from(GROUPS, keep).await?;
-        self.remove_from(VEX, keep).await?;
-        self.remove_from(PARTS, keep).await?;
-        self.remove_from(NOTES, keep).await
-    }
-
-    async fn remove_from<K, V>(&self, table: Table<K, V>, keep: Option<u64>) -> Result<(), LoadError>
-    where
-        K: chiron_storage::Key + OfGeneration + Send + 'static,
-        V: Send + 'static,
-    {
-        // Values are not looked at: what is removed need not be readable.
-        let raw: Table<K, Raw> = Table::new(table.family());
-        loop {
-            let keys = self
-                .db()
-                .read(move |view| {
-                    let mut keys: Vec<K> = Vec::new();
-                    let mut from: Option<Vec<u8>> = None;
-                    loop {
-                        let mut skip = None;
-                        for row in view.scan(&raw, b"", from.as_deref())? {
-                            let (key, _) = row?;
-                            if Some(key.generation()) == keep {
-                                skip = Some(key.generation() + 1);
-                                break;
-                            }
-                            keys.push(key);
-                            if keys.len() >= REMOVED_AT_ONCE {
-                                return Ok::<_, DbError>(keys);
-                            }
-                        }
-                        let Some(next) = skip else { return Ok(keys) };
-                        from = Some(next.to_bytes().map_err(codec(&META))?);
-                    }
-                })
-                .await?;
-            if keys.is_empty() {
-                return Ok(());
-            }
-            self.db()
-                .transact(move |tx| keys.iter().try_for_each(|key| tx.delete(&raw, key)))
-                .await?;
-        }
-    }
-}
-
-/// A key that begins with a generation.
-trait OfGeneration {
-    fn generation(&self) -> u64;
-}
-
-impl<T> OfGeneration for (u64, T) {
-    fn generation(&self) -> u64 {
-        self.0
-    }
-}
-
-impl<T, U> OfGeneration for (u64, T, U) {
-    fn generation(&self) -> u64 {
-        self.0
-    }
-}
-
-fn codec<K, V>(table: &Table<K, V>) -> impl Fn(chiron_storage::CodecError) -> DbError {
-    let family = table.family();
-    move |source| DbError::Codec { family, source }
 }
 
 fn damaged(name: &str) -> LoadError {
@@ -369,16 +303,34 @@ fn json(name: &str, bytes: &[u8]) -> Result<serde_json::Value, LoadError> {
 }
 
 fn read(settings: &Settings, input: Input, work: &mut Work) -> Result<(), LoadError> {
+    // What is configured first: what is handed in by name takes its place.
     let mut each = |name: &str, piece: Piece| work.take(name, piece);
     let mut reader = Reader::new(settings, &mut each);
-    // What is configured first: what is handed in by name takes its place.
     for path in settings.kev.iter().chain(&settings.epss).chain(&settings.vex) {
         reader.path(path)?;
     }
-    match input {
-        Input::Path(path) => reader.path(&path),
-        Input::File(file, name) => reader.file(file, &name, false),
+    let (before, documents) = (work.assembler.beside, work.assembler.documents);
+    let mut each = |name: &str, piece: Piece| work.take(name, piece);
+    let mut reader = Reader::new(settings, &mut each);
+    let source_name = match input {
+        Input::Path(path) => {
+            reader.path(&path)?;
+            path.display().to_string()
+        }
+        Input::File(file, name) => {
+            reader.file(file, &name, false)?;
+            name
+        }
+    };
+    // Otherwise what is in force would be put in force once more, in the name of a file that held nothing.
+    if !work.assembler.has_records && work.assembler.beside == before {
+        let documents = work.assembler.documents - documents;
+        return Err(LoadError::Empty {
+            source_name,
+            documents,
+        });
     }
+    Ok(())
 }
 
 /// What a load has in its hands; it travels between the threads that read and the one that waits.
@@ -446,7 +398,11 @@ impl Rows {
     /// From a blocking thread: waits for the disk when too much is ahead of it.
     fn push(&mut self, row: Row) -> Result<(), LoadError> {
         self.hold(row);
-        if self.bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
+        if self.bytes >= BATCH_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> Result<(), LoadError> {

@@ -4,6 +4,7 @@
 mod assemble;
 mod canonical;
 mod error;
+mod generations;
 mod load;
 mod offline;
 mod parts;

@@ -33,14 +33,22 @@ impl Offline {
     pub fn read(path: &Path, settings: &Settings, now: Timestamp) -> Result<Self, LoadError> {
         let mut rows = Vec::new();
         let mut assembler = Assembler::default();
-        let mut each = |name: &str, piece: Piece| assembler.take(name, piece, &mut |row| keep(&mut rows, row));
+        let mut each = |name: &str, piece: Piece| {
+            assembler.take(name, piece, &mut |row| {
+                rows.push(row);
+                Ok(())
+            })
+        };
         let mut reader = Reader::new(settings, &mut each);
         for list in settings.kev.iter().chain(&settings.epss).chain(&settings.vex) {
             reader.path(list)?;
         }
         reader.path(path)?;
         let name = path.display().to_string();
-        let done = assembler.finish(&name, now, &mut |row| keep(&mut rows, row))?;
+        let done = assembler.finish(&name, now, &mut |row| {
+            rows.push(row);
+            Ok(())
+        })?;
         let mut read = Self {
             database: done.database,
             settings: settings.clone(),
@@ -48,7 +56,9 @@ impl Offline {
             groups: HashMap::new(),
             statements: HashMap::new(),
         };
-        rows.into_iter().for_each(|row| read.add(row));
+        for row in rows {
+            read.add(row);
+        }
         Ok(read)
     }
 
@@ -56,13 +66,19 @@ impl Offline {
         match row {
             Row::Affected(project, id, entry) => self.entries.entry(project).or_default().push((id, entry)),
             Row::Forget(project, id) => {
-                self.entries.entry(project).or_default().retain(|(known, _)| *known != id);
+                self.entries
+                    .entry(project)
+                    .or_default()
+                    .retain(|(known, _)| *known != id);
             }
             Row::Group(name, group) => {
                 self.groups.insert(name, Arc::new(group));
             }
             Row::Vex(_, statement) => {
-                self.statements.entry(statement.project.clone()).or_default().push(statement);
+                self.statements
+                    .entry(statement.project.clone())
+                    .or_default()
+                    .push(statement);
             }
             Row::Record(..) | Row::Part(..) | Row::Note(..) => {}
         }
@@ -95,12 +111,4 @@ impl Offline {
             digest: self.database.digest,
         }
     }
-}
-
-/// Keeps a row, unless nothing here looks at it.
-fn keep(rows: &mut Vec<Row>, row: Row) -> Result<(), LoadError> {
-    if !matches!(row, Row::Record(..) | Row::Part(..) | Row::Note(..)) {
-        rows.push(row);
-    }
-    Ok(())
 }

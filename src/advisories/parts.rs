@@ -18,6 +18,9 @@ pub(super) fn pack(bytes: &[u8]) -> Vec<u8> {
 
 pub(super) fn unpack(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    ZlibDecoder::new(bytes).take(MAX_BYTES).read_to_end(&mut out).ok()?;
+    ZlibDecoder::new(bytes)
+        .take(MAX_BYTES)
+        .read_to_end(&mut out)
+        .ok()?;
     Some(out)
 }

@@ -81,7 +81,10 @@ impl Advisories {
     }
 
     /// What was set aside and which VEX statements match nothing: at most `limit` of each kind, and how many there are.
-    pub async fn notes(&self, limit: usize) -> Result<Vec<(super::NoteKind, u64, Vec<super::Note>)>, DbError> {
+    pub async fn notes(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<(super::NoteKind, u64, Vec<super::Note>)>, DbError> {
         use super::NoteKind::{OddVersion, SetAside, UnmatchedVex};
         self.db()
             .read(move |view| {

@@ -60,7 +60,11 @@ impl<'a> Reader<'a> {
             why: why.to_string(),
         };
         // A link inside a folder may lead anywhere; the one that was named is followed.
-        let about = if depth == 0 { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        let about = if depth == 0 {
+            fs::metadata(path)
+        } else {
+            fs::symlink_metadata(path)
+        };
         let about = about.map_err(damaged)?;
         if about.is_file() {
             let file = File::open(path).map_err(damaged)?;
@@ -166,7 +170,13 @@ impl<'a> Reader<'a> {
                 self.count(bytes.len(), name)?;
                 // The rest is unpacked to find an archive that does not read to its end, and thrown away.
                 self.skip(&mut from, name)?;
-                self.give(name, Piece::Broken { sample: sample(&bytes), why })
+                self.give(
+                    name,
+                    Piece::Broken {
+                        sample: sample(&bytes),
+                        why,
+                    },
+                )
             }
             Err(error) => {
                 let why = if whole {
@@ -176,7 +186,13 @@ impl<'a> Reader<'a> {
                 };
                 self.count(bytes.len(), name)?;
                 self.skip(&mut from, name)?;
-                self.give(name, Piece::Broken { sample: sample(&bytes), why })
+                self.give(
+                    name,
+                    Piece::Broken {
+                        sample: sample(&bytes),
+                        why,
+                    },
+                )
             }
         }
     }
@@ -184,7 +200,9 @@ impl<'a> Reader<'a> {
     /// A list of documents is taken apart.
     fn json(&mut self, name: &str, value: Value) -> Result<(), LoadError> {
         match value {
-            Value::Array(list) => list.into_iter().try_for_each(|one| self.give(name, Piece::Json(one))),
+            Value::Array(list) => list
+                .into_iter()
+                .try_for_each(|one| self.give(name, Piece::Json(one))),
             one => self.give(name, Piece::Json(one)),
         }
     }
@@ -196,7 +214,10 @@ impl<'a> Reader<'a> {
         let mut number = 0_u64;
         loop {
             let mut line = Vec::new();
-            let got = all.by_ref().take(most.saturating_add(1)).read_until(b'\n', &mut line);
+            let got = all
+                .by_ref()
+                .take(most.saturating_add(1))
+                .read_until(b'\n', &mut line);
             if got.map_err(|why| damaged(name, &why))? == 0 {
                 return Ok(());
             }
@@ -213,7 +234,13 @@ impl<'a> Reader<'a> {
                     }
                     self.count(line.len(), name)?;
                 }
-                self.give(&place, Piece::Broken { sample: sample(&line), why })?;
+                self.give(
+                    &place,
+                    Piece::Broken {
+                        sample: sample(&line),
+                        why,
+                    },
+                )?;
                 continue;
             }
             if line.iter().all(u8::is_ascii_whitespace) {
@@ -223,7 +250,13 @@ impl<'a> Reader<'a> {
                 Ok(value) => self.json(&place, value)?,
                 Err(error) => {
                     let why = format!("it is no JSON: {error}");
-                    self.give(&place, Piece::Broken { sample: sample(&line), why })?;
+                    self.give(
+                        &place,
+                        Piece::Broken {
+                            sample: sample(&line),
+                            why,
+                        },
+                    )?;
                 }
             }
         }

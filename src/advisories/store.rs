@@ -1,6 +1,7 @@
 //! The database in force: looked up by project, kept in memory for the projects that are asked for.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chiron_storage::{Db, DbError, Key as _, View};
@@ -8,9 +9,9 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Mutex;
 
+use super::Settings;
 use super::assemble::OWN_PREFIX;
 use super::tables::{AFFECTED, CURRENT, GROUPS, META, Manifest, VEX};
-use super::Settings;
 use crate::package::ProjectName;
 use crate::policy::AdvisoriesRef;
 use crate::verify::ProjectAdvisories;
@@ -26,12 +27,27 @@ const CACHE_PROJECTS: usize = 4_096;
 #[derive(Clone)]
 pub struct Advisories(Arc<Inner>);
 
+/// What is remembered of the generation in force.
+#[derive(Clone, Default)]
+struct InForce {
+    /// How often it was changed: what was read before a change is not remembered after it.
+    changes: u64,
+    /// What the tables said; `None` until they were asked.
+    read: Option<Known>,
+}
+
+/// The generation in force; `None` while nothing was ever loaded.
+type Known = Option<Arc<Manifest>>;
+
 struct Inner {
     db: Db,
     settings: Settings,
     /// The manifest in force, once it was read; a load forgets it.
-    manifest: RwLock<Option<Option<Arc<Manifest>>>>,
+    manifest: RwLock<InForce>,
     projects: Cache<(u64, ProjectName), ProjectAdvisories, Bytes>,
+    /// The last generation that this process began to write: a write of a load that was given up may still be on
+    /// its way, and must not land in the next one.
+    begun: AtomicU64,
     /// Held while a load is under way: two would remove each other's rows.
     loading: Mutex<()>,
 }
@@ -51,8 +67,9 @@ impl Advisories {
         Self(Arc::new(Inner {
             db,
             settings,
-            manifest: RwLock::new(None),
+            manifest: RwLock::default(),
             projects: Cache::with_weighter(CACHE_PROJECTS, CACHE_BYTES, Bytes),
+            begun: AtomicU64::new(0),
             loading: Mutex::new(()),
         }))
     }
@@ -80,13 +97,22 @@ impl Advisories {
     }
 
     /// The generation in force.
-    pub async fn manifest(&self) -> Result<Option<Arc<Manifest>>, DbError> {
-        let known = self.0.manifest.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(manifest) = known {
+    pub async fn manifest(&self) -> Result<Known, DbError> {
+        let remembered = self
+            .0
+            .manifest
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if let Some(manifest) = remembered.read {
             return Ok(manifest);
         }
         let manifest = self.manifest_now().await?.map(Arc::new);
-        *self.0.manifest.write().unwrap_or_else(PoisonError::into_inner) = Some(manifest.clone());
+        let mut place = self.0.manifest.write().unwrap_or_else(PoisonError::into_inner);
+        // Another one was put in force since the tables were asked: the next who asks reads that one.
+        if place.changes == remembered.changes {
+            place.read = Some(manifest.clone());
+        }
         Ok(manifest)
     }
 
@@ -104,7 +130,9 @@ impl Advisories {
             return Ok(None);
         };
         let found = ProjectAdvisories::new(manifest.database, max_age, records);
-        self.0.projects.insert((manifest.generation, project.clone()), found.clone());
+        self.0
+            .projects
+            .insert((manifest.generation, project.clone()), found.clone());
         Ok(Some(found))
     }
 
@@ -113,9 +141,19 @@ impl Advisories {
         self.0.db.get(&META, &CURRENT.to_owned()).await
     }
 
+    /// To be called once another generation is in force.
     pub(super) fn forget_cached(&self) {
-        *self.0.manifest.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut place = self.0.manifest.write().unwrap_or_else(PoisonError::into_inner);
+        place.changes = place.changes.wrapping_add(1);
+        place.read = None;
         self.0.projects.clear();
+    }
+
+    /// A generation that nothing was written to since the start; `in_force` is the one to come after.
+    pub(super) fn unused_generation(&self, in_force: u64) -> u64 {
+        let begun = &self.0.begun;
+        begun.fetch_max(in_force, Ordering::Relaxed);
+        begun.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(super) fn db(&self) -> &Db {
@@ -144,7 +182,8 @@ fn read(view: &View<'_>, project: &ProjectName) -> Result<Option<(Manifest, Reco
     let Some(manifest) = view.get(&META, &CURRENT.to_owned())? else {
         return Ok(None);
     };
-    Ok(Some((records(view, manifest.generation, project)?, manifest)).map(|(records, manifest)| (manifest, records)))
+    Ok(Some((records(view, manifest.generation, project)?, manifest))
+        .map(|(records, manifest)| (manifest, records)))
 }
 
 /// What one generation says of a project.
@@ -165,7 +204,9 @@ fn records(view: &View<'_>, generation: u64, project: &ProjectName) -> Result<Re
     for ((_, id), group) in keys.iter().zip(view.get_many(&GROUPS, &keys)?) {
         match group {
             Some(group) => {
-                let group = shared.entry(group.records.clone()).or_insert_with(|| Arc::new(group));
+                let group = shared
+                    .entry(group.records.clone())
+                    .or_insert_with(|| Arc::new(group));
                 groups.insert(id.clone(), Arc::clone(group));
             }
             // A stand-in of ours for unreadable records, which matches nothing by itself.

@@ -3,9 +3,9 @@
 mod advisories;
 mod folder;
 mod parts;
-mod rebuilders;
 mod policy;
 mod rebuild;
+mod rebuilders;
 mod trust;
 
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ use serde::Serialize;
 use crate::catalog::CatalogError;
 use crate::config::Config;
 use crate::http::{AdminToken, HotPath, Watch, router, service};
-use crate::statement::StatementKeyError;
 use crate::policy::PolicyError;
+use crate::statement::StatementKeyError;
 use crate::verify::signature::TrustError;
 
 pub use advisories::advisory_settings;
 use parts::Parts;
 pub use parts::{archive_limits, sbom_limits};
-pub use rebuild::rebuild_settings;
 pub use policy::{policy, profile};
+pub use rebuild::rebuild_settings;
 pub use trust::trust;
 
 /// What the data folder is opened for.

@@ -90,11 +90,10 @@ impl Parts {
             catalog,
             policy: InForce::kept(Kept::new(path.join("policy.json"), &policy), policy)?,
             setup: Checks {
-                archive: held(archive_limits(&config.limits), &config.sbom),
+                archive: held(&config.limits, &config.sbom),
                 sbom: sbom_limits(&config.sbom),
                 trust: trust.clone(),
                 rebuilders: rebuilders(&config.reproducibility, &sandbox, &statements)?,
-                ..Checks::default()
             },
             statements,
             builder: builder_id(&config.log.origin).into(),
@@ -150,7 +149,8 @@ pub fn sbom_limits(limits: &config::Sbom) -> SbomLimits {
 }
 
 /// With room for bills of materials as large as `[sbom]` allows.
-fn held(archive: ArchiveLimits, sbom: &config::Sbom) -> ArchiveLimits {
+fn held(limits: &config::Limits, sbom: &config::Sbom) -> ArchiveLimits {
+    let archive = archive_limits(limits);
     let held_bytes = sbom.document.bytes();
     ArchiveLimits {
         held_bytes,

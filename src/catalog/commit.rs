@@ -255,7 +255,9 @@ fn judge(tx: &mut Tx<'_>, log: &Log, judgment: Judgment, now: Timestamp) -> Resu
         // A person's revocation stands until a person takes it back; an admission until a person, damage or a
         // judgment of the same file made again ends it. A later, false claim about the same bytes is its
         // claimant's fault, not the file's.
-        if matches!(row.state, FileState::Revoked | FileState::Admitted) || same(row, wanted, &verdict, &found) {
+        if matches!(row.state, FileState::Revoked | FileState::Admitted)
+            || same(row, wanted, &verdict, &found)
+        {
             return Ok(row.clone());
         }
     }
@@ -263,7 +265,8 @@ fn judge(tx: &mut Tx<'_>, log: &Log, judgment: Judgment, now: Timestamp) -> Resu
         name_is_free(tx, &file)?;
     }
     let own = core_metadata.as_ref().map(|bytes| Digest::of(bytes));
-    if wanted == FileState::Admitted && tx.get(&SEEN, &file.sha256)?.is_some_and(|seen| Some(seen) != own) {
+    // Of a file in quarantine too: it may be admitted by a later judgment of the same evidence.
+    if wanted != FileState::Refused && tx.get(&SEEN, &file.sha256)?.is_some_and(|seen| Some(seen) != own) {
         return Err(CatalogError::OtherMetadata {
             filename: file.filename,
         });
@@ -315,7 +318,11 @@ pub(super) fn event_of(wanted: FileState, judged: Judged) -> Event {
 pub(super) fn same(row: &FileRow, wanted: FileState, verdict: &Verdict, found: &Found) -> bool {
     let before = &row.judged.found;
     let documents = |found: &Found| found.documents.iter().map(|d| d.digest).collect::<BTreeSet<_>>();
+    // What was refused is asked for again under other rules: the row must say that it was, or each request fetches it anew.
+    let known = row.state != FileState::Refused
+        || (!row.reconsider && before.policy == found.policy && before.advisories == found.advisories);
     row.state == wanted
+        && known
         && codes(&row.judged.reasons) == codes(&verdict.reasons)
         && before.checks == found.checks
         && before.level == found.level

@@ -13,8 +13,8 @@ use crate::verify::{CheckName, Outcome};
 
 /// Column families, in the order in which they are created.
 pub const FAMILIES: &[&str] = &[
-    "files", "digests", "names", "projects", "counts", "docs", "pages", "seen", "jobs", "counters", "waiting",
-    "waivers", "marks",
+    "files", "digests", "names", "projects", "counts", "docs", "pages", "seen", "jobs", "counters",
+    "waiting", "waivers", "marks",
 ];
 
 /// Families that [`super::Catalog::rebuild`] empties and makes again from the log.
@@ -216,7 +216,13 @@ impl FileRow {
     }
 
     fn passes(&self, reason: &Reason) -> Option<Waits> {
-        let lacks = |what: &str| self.judged.found.unavailable.iter().any(|lacking| lacking == what);
+        let lacks = |what: &str| {
+            self.judged
+                .found
+                .unavailable
+                .iter()
+                .any(|lacking| lacking == what)
+        };
         match (reason.check.as_str(), reason.code.as_str()) {
             ("reproducibility", REBUILD_PENDING) => Some(Waits::Rebuild),
             ("policy", TOO_YOUNG) => Some(Waits::Age),
@@ -298,3 +304,6 @@ pub struct CachedPage {
     /// When upstream last confirmed it.
     pub fetched_at: Timestamp,
 }
+
+#[cfg(test)]
+mod tests;

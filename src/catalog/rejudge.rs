@@ -111,26 +111,27 @@ fn event_after(
         found,
     };
     match (row.state, wanted) {
-        (FileState::Admitted, FileState::Admitted)
-        | (FileState::Quarantined | FileState::Refused, _) => event_of(
-            wanted,
-            Judged {
-                verdict: rejudged.verdict,
-                evidence: rejudged.evidence,
-                reasons: rejudged.reasons,
-                found: rejudged.found,
-                ..row.judged.clone()
-            },
-        ),
+        (FileState::Admitted, FileState::Admitted) | (FileState::Quarantined | FileState::Refused, _) => {
+            event_of(
+                wanted,
+                Judged {
+                    verdict: rejudged.verdict,
+                    evidence: rejudged.evidence,
+                    reasons: rejudged.reasons,
+                    found: rejudged.found,
+                    ..row.judged.clone()
+                },
+            )
+        }
         (FileState::Revoked, FileState::Admitted) if row.is_revoked_by_chiron() => Event::Restored(decided(
             "judged again: what stood against it has passed".to_owned(),
             rejudged,
         )),
         (FileState::Admitted | FileState::Revoked, _) => {
-            let why = rejudged
-                .reasons
-                .first()
-                .map_or_else(|| "nothing stands against it any more".to_owned(), ToString::to_string);
+            let why = rejudged.reasons.first().map_or_else(
+                || "nothing stands against it any more".to_owned(),
+                ToString::to_string,
+            );
             Event::Revoked(decided(format!("judged again: {why}"), rejudged))
         }
     }

@@ -18,6 +18,8 @@ pub enum Mark {
     Policy,
     /// The digest of the advisory database that the last event names.
     Advisories,
+    /// Over the trust roots and keys that signatures were last checked with. They are files, and no event says so.
+    Trust,
     /// The digest of the rules and the database that everything stored was last judged with.
     Judged,
 }
@@ -27,6 +29,7 @@ impl Mark {
         match self {
             Self::Policy => "policy",
             Self::Advisories => "advisories",
+            Self::Trust => "trust",
             Self::Judged => "judged",
         }
         .to_owned()
@@ -101,6 +104,7 @@ impl Catalog {
                     return Ok(None);
                 }
                 tx.put(&MARKS, &mark.key(), &digest)?;
+                tx.delete(&MARKS, &Mark::Judged.key())?;
                 if mark == Mark::Policy && Log::size_in_tx(tx)? == 0 {
                     return Ok(None);
                 }

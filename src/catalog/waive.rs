@@ -130,3 +130,42 @@ fn together(found: Vec<(u64, Waived)>) -> Vec<Waiver> {
     }
     waivers
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn waived(code: Option<&str>, person: &str, until: &str) -> Waived {
+        serde_json::from_value(serde_json::json!({
+            "project": "demo", "filename": "demo-1.tar.gz", "sha256": "0".repeat(64),
+            "check": "signature", "code": code, "reason": "r", "until": until, "person": person, "by": "operator",
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn persons_are_counted_for_the_same_objection_only() {
+        let waivers = together(vec![
+            (1, waived(None, "ann", "2026-02-01T00:00:00Z")),
+            (2, waived(Some("downgrade"), "bob", "2026-03-01T00:00:00Z")),
+            (3, waived(None, "bob", "2026-01-01T00:00:00Z")),
+        ]);
+        assert_eq!(waivers.len(), 2);
+        assert_eq!(waivers[0].by, ["ann", "bob"]);
+        assert_eq!(waivers[0].until, "2026-01-01T00:00:00Z".parse().unwrap(), "the shortest word");
+        assert_eq!(waivers[1].by, ["bob"]);
+    }
+
+    #[test]
+    fn a_newer_word_of_the_same_person_replaces_the_older() {
+        let waivers = together(vec![
+            (1, waived(None, "ann", "2026-01-01T00:00:00Z")),
+            (2, waived(None, "ann", "2026-05-01T00:00:00Z")),
+        ]);
+        assert_eq!(waivers.len(), 1);
+        assert_eq!(waivers[0].by, ["ann"]);
+        assert_eq!(waivers[0].until, "2026-05-01T00:00:00Z".parse().unwrap());
+        assert_eq!(waivers[0].event, 2);
+    }
+}

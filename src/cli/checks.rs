@@ -10,7 +10,13 @@ pub const SCREEN_LINES: usize = 40;
 pub const SCREEN_COLUMNS: usize = 100;
 
 /// Lines of facts below a check's own row.
-const FACTS: usize = 4;
+const FACTS: usize = 6;
+
+/// The same below a check that passed.
+const FACTS_OF_A_PASS: usize = 2;
+
+/// Lines of a check's summary.
+const SUMMARY: usize = 3;
 
 /// Names of a list that are spelled out.
 const NAMES: usize = 3;
@@ -31,13 +37,25 @@ fn check(check: &Value) -> Vec<String> {
         text(&check["check"]),
         text(&check["outcome"])
     );
-    let mut rows = vec![cut(&head)];
+    // What is no pass is read to its end; a pass is a word.
+    let passed = text(&check["outcome"]) == "pass";
+    let mut rows = if passed {
+        vec![cut(&head)]
+    } else {
+        let start = format!("  {:<15} {:<7} ", text(&check["check"]), text(&check["outcome"]));
+        wrapped(&start, INDENT, summary)
+    };
+    if rows.len() > SUMMARY {
+        rows.truncate(SUMMARY);
+        rows = rows.iter().map(|row| cut(row)).collect();
+    }
     let mut facts = facts_of(text(&check["check"]), &check["facts"]);
     // A finding that the summary repeats word for word says nothing new.
     facts.retain(|fact| !summary.contains(fact.split_once(": ").map_or(fact.as_str(), |(_, detail)| detail)));
-    let more = facts.len().saturating_sub(FACTS);
+    let most = if passed { FACTS_OF_A_PASS } else { FACTS };
+    let more = facts.len().saturating_sub(most);
     if more > 0 {
-        facts.truncate(FACTS - 1);
+        facts.truncate(most - 1);
         facts.push(format!("and {} more (--format json)", more + 1));
     }
     rows.extend(facts.iter().map(|fact| cut(&format!("{INDENT}{fact}"))));
@@ -186,7 +204,12 @@ fn reproducibility(facts: &Value, lines: &mut Vec<String>) {
             some(&missing, files.saturating_sub(found))
         ));
     }
+    let reached = matches!(
+        text(&facts["level"]),
+        "bit" | "time" | "container" | "generator" | "traced"
+    );
     match text(&facts["rebuild"]) {
+        _ if reached => {}
         "wanted" => lines.push("a rebuild is due; the file is judged again when it is done".to_owned()),
         "unavailable" => lines.push("it cannot be rebuilt here (`chiron doctor` says why)".to_owned()),
         _ => {}
@@ -211,14 +234,20 @@ fn reproducibility(facts: &Value, lines: &mut Vec<String>) {
 
 fn advisories(facts: &Value, lines: &mut Vec<String>) {
     for matched in list(&facts["matched"]) {
-        let mut line = text(&matched["id"]).to_owned();
-        if matched["malware"] == true {
-            line += ", MALWARE";
-        }
-        match text(&matched["severity"]) {
-            "" | "none" => {}
-            severity => line += &format!(", severity {severity}"),
-        }
+        let malware = if matched["malware"] == true {
+            " MALWARE"
+        } else {
+            ""
+        };
+        lines.push(format!(
+            "{}{malware}: {}",
+            text(&matched["id"]),
+            text(&matched["summary"])
+        ));
+        let mut line = match text(&matched["severity"]) {
+            "" => "  severity unknown".to_owned(),
+            severity => format!("  severity {severity}"),
+        };
         if let Some(score) = matched["cvss"].as_f64() {
             line += &format!(" {score}");
         }
@@ -237,9 +266,6 @@ fn advisories(facts: &Value, lines: &mut Vec<String>) {
                 text(&matched["vex"]["status"]),
                 text(&matched["vex"]["by"])
             );
-        }
-        if !text(&matched["summary"]).is_empty() {
-            line += &format!(": {}", text(&matched["summary"]));
         }
         lines.push(line);
     }
@@ -392,10 +418,8 @@ mod tests {
             "id": "MAL-2026-1", "malware": true, "severity": "unknown", "fixed_in": ["1.1"], "summary": "steals keys", "cvss": null,
         }]});
         let shown = one("advisories", "fail", &facts);
-        assert!(
-            shown.contains("MAL-2026-1, MALWARE, severity unknown, fixed in 1.1: steals keys"),
-            "{shown}"
-        );
+        assert!(shown.contains("MAL-2026-1 MALWARE: steals keys"), "{shown}");
+        assert!(shown.contains("severity unknown, fixed in 1.1"), "{shown}");
     }
 
     #[test]
@@ -405,7 +429,7 @@ mod tests {
             .collect();
         let shown = one("structure", "fail", &json!({ "findings": findings }));
         assert_eq!(shown.lines().count(), 1 + FACTS);
-        assert!(shown.ends_with("and 47 more (--format json)"), "{shown}");
+        assert!(shown.ends_with("and 45 more (--format json)"), "{shown}");
     }
 
     #[test]

@@ -45,20 +45,20 @@ pub async fn run(context: &Context, args: &ExplainArgs) -> Result<ExitStatus, Fa
         .await
 }
 
-/// What decided first, then what would change it, then what the file is: a screen is enough.
+/// The answer first, then what would change it, then what every check found: a screen is enough.
 fn lines(explanation: &Explanation, served: &str) -> Vec<String> {
     let mut lines = wrapped(
         &format!("{} is {served}: ", explanation.filename),
         "  ",
         &explanation.because,
     );
-    lines.extend(explanation.verdict.iter().flat_map(rows));
     if !explanation.what_would_change_it.is_empty() {
         lines.push("what would change that:".to_owned());
         for change in &explanation.what_would_change_it {
             lines.extend(wrapped("  - ", "    ", change));
         }
     }
+    lines.extend(explanation.verdict.iter().flat_map(rows));
     if let Some(file) = &explanation.file {
         lines.extend(about(file, explanation.verdict.as_ref()));
     }

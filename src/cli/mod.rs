@@ -1,6 +1,7 @@
 //! The command line: one file per command. Every verb that reads or changes the store goes through
 //! the admin API ([`client::Client`]), on a daemon or in process.
 
+pub mod advisories;
 pub mod attach;
 pub mod checks;
 pub mod client;
@@ -79,6 +80,9 @@ pub enum Command {
     Waive(waive::WaiveArgs),
     /// Give a stored file a document: a bill of materials, an attestation, a rebuilder's statement
     Attach(attach::AttachArgs),
+    /// Known vulnerabilities and malware: load, look, ask
+    #[command(subcommand)]
+    Advisories(advisories::AdvisoriesCommand),
     /// The log of decisions: checkpoint, proofs, verification
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -134,6 +138,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Restore(args) => decision::run(context, Decision::Restore, &args).await,
         Command::Waive(args) => waive::run(context, &args).await,
         Command::Attach(args) => attach::run(context, &args).await,
+        Command::Advisories(command) => advisories::run(context, command).await,
         Command::Log(command) => log::run(context, command).await,
         Command::Jobs(command) => jobs::run(context, command).await,
         Command::Status(args) => status::run(context, &args).await,

@@ -16,35 +16,47 @@ use crate::policy::{Policy, PolicyError, Profile, Settings, SiteRules, lint, tes
 
 /// The verbs under `policy`.
 #[derive(Debug, Subcommand)]
-#[command(after_help = "Examples:\n  chiron policy show\n  chiron policy check ./policy && chiron policy test ./policy\n  chiron policy replay --policy strict")]
+#[command(
+    after_help = "Examples:\n  chiron policy show\n  chiron policy check ./policy && chiron policy test ./policy\n  chiron policy replay --policy strict"
+)]
 pub enum PolicyCommand {
     /// The rules and data of the configured policy, or with --server of the one in force there
-    #[command(after_help = "Examples:\n  chiron policy show\n  CHIRON_POLICY__PROFILE=strict chiron policy show\n  chiron --server http://127.0.0.1:8080 policy show")]
+    #[command(
+        after_help = "Examples:\n  chiron policy show\n  CHIRON_POLICY__PROFILE=strict chiron policy show\n  chiron --server http://127.0.0.1:8080 policy show"
+    )]
     Show {
         /// A profile or a folder of rules instead of the configured policy
         policy: Option<String>,
     },
     /// Compile rules, and look for what is likely to be a mistake
-    #[command(after_help = "Examples:\n  chiron policy check\n  chiron policy check ./policy\n\nExit status 0 when the rules can be used and nothing was found, 1 when there are warnings, 2 when they cannot be used.")]
+    #[command(
+        after_help = "Examples:\n  chiron policy check\n  chiron policy check ./policy\n\nExit status 0 when the rules can be used and nothing was found, 1 when there are warnings, 2 when they cannot be used."
+    )]
     Check {
         /// A profile or a folder of rules instead of the configured policy
         policy: Option<String>,
     },
     /// Run the policy's own tests: every rule whose name begins with test_
-    #[command(after_help = "Example:\n  chiron policy test ./policy\n\nExit status 0 when all pass, 1 when one fails.")]
+    #[command(
+        after_help = "Example:\n  chiron policy test ./policy\n\nExit status 0 when all pass, 1 when one fails."
+    )]
     Test {
         /// A profile or a folder of rules instead of the configured policy
         policy: Option<String>,
     },
     /// Judge everything stored again; print what is not admitted and what differs, and store nothing
-    #[command(after_help = "Examples:\n  chiron policy replay\n  chiron policy replay --policy strict\n  chiron policy replay --policy ./policy --format json\n\nLines with * are judged otherwise than the stored verdict says. Exit status 0 when nothing differs, 1 when something does.")]
+    #[command(
+        after_help = "Examples:\n  chiron policy replay\n  chiron policy replay --policy strict\n  chiron policy replay --policy ./policy --format json\n\nLines with * are judged otherwise than the stored verdict says. Exit status 0 when nothing differs, 1 when something does."
+    )]
     Replay {
         /// A profile or a folder of rules instead of the policy in force
         #[arg(long, value_name = "POLICY")]
         policy: Option<String>,
     },
     /// Put a policy in force after its check and its tests; everything stored is judged again
-    #[command(after_help = "Examples:\n  chiron policy use ./policy --reason 'no start-up code' --dry-run\n  chiron policy use strict --reason 'audit of 2026'\n\nIt stands until the configured policy is changed in chiron.toml.")]
+    #[command(
+        after_help = "Examples:\n  chiron policy use ./policy --reason 'no start-up code' --dry-run\n  chiron policy use strict --reason 'audit of 2026'\n\nIt stands until the configured policy is changed in chiron.toml."
+    )]
     Use {
         /// A profile or a folder of rules
         policy: String,
@@ -57,7 +69,9 @@ pub enum PolicyCommand {
 /// Runs one of them.
 pub async fn run(context: &Context, command: &PolicyCommand) -> Result<ExitStatus, Failure> {
     match command {
-        PolicyCommand::Show { policy } if policy.is_none() && context.global.server.is_some() => in_force_there(context).await,
+        PolicyCommand::Show { policy } if policy.is_none() && context.global.server.is_some() => {
+            in_force_there(context).await
+        }
         PolicyCommand::Show { policy } => show(context, &asked(context, policy.as_deref())?),
         PolicyCommand::Check { policy } => check(context, &asked(context, policy.as_deref())?),
         PolicyCommand::Test { policy } => run_tests(context, &asked(context, policy.as_deref())?),
@@ -100,12 +114,24 @@ async fn in_force_there(context: &Context) -> Result<ExitStatus, Failure> {
 
 fn print(context: &Context, view: &PolicyView) -> Result<ExitStatus, Failure> {
     context.out.document(view)?;
-    for (file, text) in &view.files {
+    // What decides comes first, what it uses last.
+    let mut files: Vec<_> = view.files.iter().collect();
+    files.sort_by_key(|(file, text)| {
+        (
+            !text.contains("\npackage chiron.profile\n"),
+            !file.starts_with("site/"),
+        )
+    });
+    for (file, text) in files {
         context.out.line(format_args!("# ---- {file}\n{text}"));
     }
     let data = serde_json::to_string_pretty(&view.data).unwrap_or_default();
     context.out.line(format_args!("# ---- data\n{data}"));
-    let replaced = if view.replaces_profile { ", replaced by the site's own rules" } else { "" };
+    let replaced = if view.replaces_profile {
+        ", replaced by the site's own rules"
+    } else {
+        ""
+    };
     context.out.line(format_args!(
         "profile {}{replaced}, from {} (sha256:{})",
         view.profile, view.from, view.digest
@@ -125,9 +151,16 @@ fn check(context: &Context, policy: &Policy) -> Result<ExitStatus, Failure> {
         "warnings": warnings,
     }))?;
     for warning in &warnings {
-        context.out.line(format_args!("{}: {}: {}", warning.place, warning.code, warning.message));
+        context.out.line(format_args!(
+            "{}: {}: {}",
+            warning.place, warning.code, warning.message
+        ));
     }
-    let own = policy.sources().keys().filter(|file| file.starts_with("site/")).count() as u64;
+    let own = policy
+        .sources()
+        .keys()
+        .filter(|file| file.starts_with("site/"))
+        .count() as u64;
     context.out.line(format_args!(
         "profile {} with {} of the site and {}: it can be used; {}",
         policy.profile().as_str(),
@@ -135,7 +168,11 @@ fn check(context: &Context, policy: &Policy) -> Result<ExitStatus, Failure> {
         count(tests, "test", "tests"),
         count(warnings.len() as u64, "warning", "warnings")
     ));
-    Ok(if warnings.is_empty() { ExitStatus::Done } else { ExitStatus::NotAdmitted })
+    Ok(if warnings.is_empty() {
+        ExitStatus::Done
+    } else {
+        ExitStatus::NotAdmitted
+    })
 }
 
 fn run_tests(context: &Context, policy: &Policy) -> Result<ExitStatus, Failure> {
@@ -143,7 +180,9 @@ fn run_tests(context: &Context, policy: &Policy) -> Result<ExitStatus, Failure> 
     context.out.document(&results)?;
     for result in &results {
         let word = if result.passed { "pass" } else { "FAIL" };
-        context.out.line(format_args!("{word}  {}  ({})", result.name, result.place));
+        context
+            .out
+            .line(format_args!("{word}  {}  ({})", result.name, result.place));
         if let Some(why) = &result.why {
             context.out.line(format_args!("      {why}"));
         }
@@ -151,7 +190,11 @@ fn run_tests(context: &Context, policy: &Policy) -> Result<ExitStatus, Failure> 
     let failed = results.iter().filter(|result| !result.passed).count() as u64;
     let total = count(results.len() as u64, "test", "tests");
     context.out.line(format_args!("{total}, {failed} failed"));
-    Ok(if failed == 0 { ExitStatus::Done } else { ExitStatus::NotAdmitted })
+    Ok(if failed == 0 {
+        ExitStatus::Done
+    } else {
+        ExitStatus::NotAdmitted
+    })
 }
 
 /// The policy that a configuration asks for.
@@ -165,18 +208,23 @@ pub fn policy_named(config: &Config, name: &str) -> Result<Policy, Failure> {
     let settings = Settings::new(&config.policy, &config.publisher).map_err(|error| unusable(&error))?;
     let made = match Profile::named(name) {
         Some(profile) => Policy::new(profile, settings, &SiteRules::default()),
-        None if Path::new(name).is_dir() => {
-            Policy::load(Path::new(name), crate::app::profile(config.policy.profile), settings)
-        }
+        None if Path::new(name).is_dir() => Policy::load(
+            Path::new(name),
+            crate::app::profile(config.policy.profile),
+            settings,
+        ),
         None => {
-            return Err(Failure::usage(format_args!("`{name}` is neither a profile nor a folder of rules"))
-                .next("name strict, standard, audit, or a folder with *.rego files"));
+            return Err(Failure::usage(format_args!(
+                "`{name}` is neither a profile nor a folder of rules"
+            ))
+            .next("name strict, standard, audit, or a folder with *.rego files"));
         }
     };
     made.map_err(|error| unusable(&error))
 }
 
 fn unusable(error: &PolicyError) -> Failure {
-    Failure::usage(format_args!("the policy cannot be used: {error}"))
-        .next("set [policy], [[publisher]] and the rules in policy.folder right, then run `chiron policy check`")
+    Failure::usage(format_args!("the policy cannot be used: {error}")).next(
+        "set [policy], [[publisher]] and the rules in policy.folder right, then run `chiron policy check`",
+    )
 }

@@ -226,7 +226,7 @@ mod tests {
             .collect();
         let verdict = json!({ "checks": checks, "policy": { "profile": "strict" }, "history": history });
         let long = "why ".repeat(60);
-        let lines = screen(file_lines(&file("refused", &[&long; 8]), Some(&verdict)));
+        let lines = screen(file_lines(&file("refused", &[long.as_str(); 8]), Some(&verdict)));
         assert!(
             lines.len() <= super::super::checks::SCREEN_LINES,
             "{}",

@@ -18,7 +18,7 @@ pub struct Advisories {
     pub kev: PathBuf,
     /// FIRST's EPSS scores (CSV, also under gzip), read again at every load. Empty: none.
     pub epss: PathBuf,
-    /// VEX documents (OpenVEX, CSAF), or a folder of them, read again at every load. Empty: none.
+    /// VEX documents (`OpenVEX`, CSAF), or a folder of them, read again at every load. Empty: none.
     pub vex: PathBuf,
     /// Largest file handed to a load, in bytes. Threat: an upload that fills the disk.
     pub upload: ByteSize,

@@ -178,7 +178,7 @@ pub enum PublisherKind {
     Gitlab,
     /// Google Cloud.
     Google,
-    /// CircleCI.
+    /// `CircleCI`.
     Circleci,
     /// A plain public key.
     Key,

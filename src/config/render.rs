@@ -6,7 +6,7 @@ use super::Config;
 use super::check::schema;
 
 /// The sections, in the order a reader wants them.
-const SECTIONS: [&str; 14] = [
+const SECTIONS: [&str; 15] = [
     "server",
     "storage",
     "upstream",
@@ -16,6 +16,7 @@ const SECTIONS: [&str; 14] = [
     "trust",
     "index",
     "limits",
+    "sbom",
     "advisories",
     "gate",
     "reproducibility",

@@ -56,7 +56,7 @@ pub struct Rebuilder {
     /// A short name for evidence and messages.
     #[schemars(length(min = 1))]
     pub name: String,
-    /// A file with its public key (PEM, SubjectPublicKeyInfo).
+    /// A file with its public key (PEM, a `SubjectPublicKeyInfo`).
     #[schemars(length(min = 1))]
     pub key: PathBuf,
 }

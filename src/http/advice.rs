@@ -35,10 +35,7 @@ fn may_be_waived(check: &str, code: &str) -> bool {
         "structure" | "hashes" | "store" => false,
         "advisories" => code != "malware",
         "reproducibility" => code != "rebuild-pending",
-        "policy" => !matches!(
-            code,
-            "filename-reuse" | "owned-name" | "undecided"
-        ),
+        "policy" => !matches!(code, "filename-reuse" | "owned-name" | "undecided"),
         _ => true,
     }
 }
@@ -106,7 +103,7 @@ fn one(check: &str, code: &str, filename: &str) -> String {
             "it holds what its source does not: look at the files named below before anybody runs them".to_owned()
         }
         ("advisories", "malware") => {
-            "nothing: it is known malware. Look for machines that installed it (the log of events, and theirs)".to_owned()
+            "keep away from it: it is known malware; look for machines that installed it".to_owned()
         }
         ("advisories", "absent" | "stale" | "unknown" | "empty" | "could-not-check" | "error" | "required") => {
             "`chiron advisories load PATH` brings in a newer advisory database; everything is then judged again"

@@ -7,6 +7,7 @@ use axum::response::{Html, IntoResponse, Response};
 use chiron_storage::Digest;
 use http::{HeaderMap, header};
 
+use super::admin::history;
 use super::advice::advice;
 use super::problem::Problem;
 use crate::api::{Explanation, FileOutcome, FileResult, FileView};
@@ -76,7 +77,15 @@ async fn explanation(mirror: &Mirror, what: &str) -> Result<Explanation, Problem
 
 async fn judged(mirror: &Mirror, row: &FileRow) -> Result<Explanation, Problem> {
     let verdict = mirror.catalog().doc(row.judged.verdict).await?;
-    let verdict = verdict.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let mut verdict: Option<serde_json::Value> =
+        verdict.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    if let Some(verdict) = verdict.as_mut().and_then(serde_json::Value::as_object_mut) {
+        let history = history(mirror.catalog(), row).await?;
+        verdict.insert(
+            "history".to_owned(),
+            serde_json::to_value(history).unwrap_or_default(),
+        );
+    }
     let (because, change) = why(row);
     Ok(Explanation {
         filename: row.judged.filename.clone(),
@@ -194,8 +203,10 @@ async fn unjudged(mirror: &Mirror, name: &DistributionFilename) -> Result<Explan
 }
 
 fn reasons_of(row: &FileRow) -> Vec<String> {
+    // Chiron's own note repeats the first of the reasons.
     row.note
         .iter()
+        .filter(|_| !(row.is_revoked_by_chiron() && !row.judged.reasons.is_empty()))
         .cloned()
         .chain(row.judged.reasons.iter().map(ToString::to_string))
         .collect()

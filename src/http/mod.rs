@@ -109,7 +109,7 @@ fn routes(watch: &Watch, token: AdminToken, max_body: usize, pages: Arc<Pages>) 
         .route(
             "/keys/statement.pem",
             counted(
-                Route::Log,
+                Route::FileSidecar,
                 get(sidecars::statement_key).with_state(mirror.gate().statements.clone()),
             ),
         )

@@ -33,6 +33,9 @@ const PAGE_RECORDS: usize = 500;
 /// Identifiers in the answers of one batch; the rest comes with the next pages. Threat: memory.
 const BATCH_IDS: usize = 20_000;
 
+/// Tries at an answer from one database while others are put in force.
+const ATTEMPTS: usize = 5;
+
 /// A question.
 #[derive(Debug, Deserialize)]
 struct Query {
@@ -89,13 +92,32 @@ struct Results {
 }
 
 /// `POST /v1/query`: the whole records that reach one release.
-pub async fn query(State(advisories): State<Advisories>, body: Body) -> Result<axum::Json<impl Serialize>, Problem> {
+pub async fn query(
+    State(advisories): State<Advisories>,
+    body: Body,
+) -> Result<axum::Json<impl Serialize>, Problem> {
     let query: Query = read(body, MAX_QUERY).await?;
-    let (hits, next_page_token) = page(ask(&advisories, &query, "").await?, &query, PAGE_RECORDS)?;
-    let ids = hits.into_iter().map(|hit| hit.id).collect();
-    let documents = advisories.documents(ids).await?;
-    let vulns = documents.into_iter().map(|document| raw(document.0)).collect::<Result<_, _>>()?;
-    Ok(axum::Json(Records { vulns, next_page_token }))
+    for _ in 0..ATTEMPTS {
+        let (hits, next_page_token) = page(ask(&advisories, &query, "").await?, &query, PAGE_RECORDS)?;
+        let wanted = hits.len();
+        let documents = advisories
+            .documents(hits.into_iter().map(|hit| hit.id).collect())
+            .await?;
+        // A record that is not there any more: another database was put in force between the two reads.
+        if documents.len() == wanted {
+            let vulns = documents
+                .iter()
+                .map(|document| raw(&document.0))
+                .collect::<Result<_, _>>()?;
+            return Ok(axum::Json(Records {
+                vulns,
+                next_page_token,
+            }));
+        }
+    }
+    Err(Problem::broke_off(
+        "the advisory database, which is being replaced",
+    ))
 }
 
 /// `POST /v1/querybatch`: identifiers, one answer a question, in the same order.
@@ -129,7 +151,10 @@ pub async fn query_batch(
 }
 
 /// `GET /v1/vulns/{id}`: one record.
-pub async fn vulnerability(State(advisories): State<Advisories>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub async fn vulnerability(
+    State(advisories): State<Advisories>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let found = advisories.documents(vec![id]).await?;
     match found.into_iter().next() {
         Some(record) => {
@@ -138,7 +163,9 @@ pub async fn vulnerability(State(advisories): State<Advisories>, Path(id): Path<
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             Ok(response)
         }
-        None => Err(Problem::not_found("no record of this identifier is in the advisory database")),
+        None => Err(Problem::not_found(
+            "no record of this identifier is in the advisory database",
+        )),
     }
 }
 
@@ -156,7 +183,10 @@ async fn read<T: serde::de::DeserializeOwned>(body: Body, limit: usize) -> Resul
 /// The hits of a question, in order.
 async fn ask(advisories: &Advisories, query: &Query, which: &str) -> Result<Vec<Hit>, Problem> {
     let (project, version) = release(query).map_err(|why| Problem::bad_request(format!("{which}{why}")))?;
-    match advisories.ask(&project, version.as_deref(), Timestamp::now()).await {
+    match advisories
+        .ask(&project, version.as_deref(), Timestamp::now())
+        .await
+    {
         Answer::Known(hits) => Ok(hits),
         Answer::Unknown(why) => Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -180,7 +210,9 @@ fn release(query: &Query) -> Result<(ProjectName, Option<String>), String> {
         if package.name.is_some() || package.ecosystem.is_some() {
             return Err("`purl` stands alone, without `name` and `ecosystem`".to_owned());
         }
-        let purl: PackageUrl<'_> = purl.parse().map_err(|why| format!("`purl` is no package URL: {why}"))?;
+        let purl: PackageUrl<'_> = purl
+            .parse()
+            .map_err(|why| format!("`purl` is no package URL: {why}"))?;
         if purl.ty() != "pypi" || purl.namespace().is_some() {
             return Err("this database knows packages of the type pypi only".to_owned());
         }
@@ -196,7 +228,8 @@ fn release(query: &Query) -> Result<(ProjectName, Option<String>), String> {
         Some(_) => return Err("this database knows the ecosystem PyPI only".to_owned()),
         None => return Err("no `ecosystem` is named".to_owned()),
     }
-    let name = ProjectName::parse(package.name.as_deref().unwrap_or_default()).map_err(|why| why.to_string())?;
+    let name =
+        ProjectName::parse(package.name.as_deref().unwrap_or_default()).map_err(|why| why.to_string())?;
     Ok((name, version))
 }
 
@@ -209,7 +242,11 @@ fn page(hits: Vec<Hit>, query: &Query, most: usize) -> Result<(Vec<Hit>, Option<
     let after = match token.map(|token| token.strip_prefix(TOKEN)) {
         None => "",
         Some(Some(after)) => after,
-        Some(None) => return Err(Problem::bad_request("`page_token` is the `next_page_token` of the page before")),
+        Some(None) => {
+            return Err(Problem::bad_request(
+                "`page_token` is the `next_page_token` of the page before",
+            ));
+        }
     };
     let rest: Vec<Hit> = hits.into_iter().filter(|hit| hit.id.as_str() > after).collect();
     if rest.len() <= most {
@@ -221,7 +258,7 @@ fn page(hits: Vec<Hit>, query: &Query, most: usize) -> Result<(Vec<Hit>, Option<
     Ok((page, Some(next)))
 }
 
-fn raw(bytes: Bytes) -> Result<Box<RawValue>, Problem> {
+fn raw(bytes: &Bytes) -> Result<Box<RawValue>, Problem> {
     let text = String::from_utf8(bytes.to_vec()).ok();
     let record = text.and_then(|text| RawValue::from_string(text).ok());
     record.ok_or_else(|| {
@@ -249,8 +286,14 @@ mod tests {
         let by_name = |version: &str| json!({ "package": { "name": "Demo_X", "ecosystem": "PyPI" }, "version": version });
         assert_eq!(asked(&by_name("1.0")), demo(Some("1.0")));
         assert_eq!(asked(&by_name("")), demo(None));
-        assert_eq!(asked(&json!({ "package": { "purl": "pkg:pypi/demo-x@1.0%2Bcu121" } })), demo(Some("1.0+cu121")));
-        assert_eq!(asked(&json!({ "package": { "purl": "pkg:pypi/demo-x" }, "version": "1.0" })), demo(Some("1.0")));
+        assert_eq!(
+            asked(&json!({ "package": { "purl": "pkg:pypi/demo-x@1.0%2Bcu121" } })),
+            demo(Some("1.0+cu121"))
+        );
+        assert_eq!(
+            asked(&json!({ "package": { "purl": "pkg:pypi/demo-x" }, "version": "1.0" })),
+            demo(Some("1.0"))
+        );
     }
 
     #[test]
@@ -275,7 +318,10 @@ mod tests {
     #[test]
     fn pages_hold_every_hit_once() {
         let hits: Vec<Hit> = (0..25)
-            .map(|n| Hit { id: format!("PYSEC-{n:03}"), modified: Timestamp::UNIX_EPOCH })
+            .map(|n| Hit {
+                id: format!("PYSEC-{n:03}"),
+                modified: Timestamp::UNIX_EPOCH,
+            })
             .collect();
         let mut query: Query = serde_json::from_value(json!({})).unwrap();
         let mut seen = Vec::new();

@@ -12,7 +12,9 @@ use super::decide::{Decided, Subject, bytes_of, found};
 use super::look::with_digest;
 use super::{Attachments, Claims, Gate, IngestError, Source};
 use crate::advisories::reference_of;
-use crate::catalog::{CatalogError, FileRow, FileState, Found, LACKS_PROVENANCE, LACKS_SOURCE, Origin, Rejudgement};
+use crate::catalog::{
+    CatalogError, FileRow, FileState, Found, LACKS_PROVENANCE, LACKS_SOURCE, Origin, Rejudgement,
+};
 use crate::package::{DistributionFilename, HashClaim};
 use crate::policy::{AdvisoriesRef, Policy, Verdict};
 use crate::verify::advisories::advisories;
@@ -75,34 +77,57 @@ impl Gate {
             if !row.is_stored() {
                 break;
             }
-            let name = DistributionFilename::parse_for(&row.judged.filename, &row.judged.project)
-                .map_err(|_| IngestError::Checks { filename: row.judged.filename.clone() })?;
+            let name =
+                DistributionFilename::parse_for(&row.judged.filename, &row.judged.project).map_err(|_| {
+                    IngestError::Checks {
+                        filename: row.judged.filename.clone(),
+                    }
+                })?;
             let anew = self.anew(&row, &name, &how).await?;
             let now = Timestamp::now();
             let subject = subject(&row, anew.advisories.clone());
             let decided = self.decide(&self.policy(), &subject, &anew.evidence, now).await?;
+            let decision = decided.verdict.decision;
             match self.write_again(&row, decided, anew, now).await {
                 Ok((row, changed)) => {
                     if changed {
-                        self.metrics.decided(row.state.as_str());
+                        self.metrics.decided(decision.as_str());
                         tracing::info!(sha256 = %row.judged.sha256, before = before.as_str(), now = row.state.as_str(), "judged again");
                     }
                     return Ok(Rejudged { row, before, changed });
                 }
-                Err(IngestError::Catalog(CatalogError::Overtaken { .. } | CatalogError::NameTaken { .. })) => {}
+                Err(IngestError::Catalog(
+                    CatalogError::Overtaken { .. } | CatalogError::NameTaken { .. },
+                )) => {}
                 Err(error) => return Err(error),
             }
             let file = row.file();
-            row = self.catalog.file(&file).await?.ok_or(CatalogError::NoSuchFile { sha256: file.sha256 })?;
+            row = self
+                .catalog
+                .file(&file)
+                .await?
+                .ok_or(CatalogError::NoSuchFile { sha256: file.sha256 })?;
         }
         if row.is_stored() {
-            return Err(CatalogError::Overtaken { filename: row.judged.filename }.into());
+            return Err(CatalogError::Overtaken {
+                filename: row.judged.filename,
+            }
+            .into());
         }
-        Ok(Rejudged { row, before, changed: false })
+        Ok(Rejudged {
+            row,
+            before,
+            changed: false,
+        })
     }
 
     /// What other rules would say of a judged file; nothing is written.
-    pub async fn replay(&self, row: &FileRow, policy: &Policy, now: Timestamp) -> Result<Verdict, IngestError> {
+    pub async fn replay(
+        &self,
+        row: &FileRow,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Result<Verdict, IngestError> {
         let evidence = self.evidence_of(row).await?;
         let subject = subject(row, self.reference_in(row).await?);
         Ok(self.decide(policy, &subject, &evidence, now).await?.verdict)
@@ -110,10 +135,17 @@ impl Gate {
 
     /// Whether a row has evidence of every check: those that earlier versions judged do not.
     pub fn has_all_evidence(row: &FileRow) -> bool {
-        CheckName::ALL.iter().all(|check| row.judged.found.checks.contains_key(check))
+        CheckName::ALL
+            .iter()
+            .all(|check| row.judged.found.checks.contains_key(check))
     }
 
-    async fn anew(&self, row: &FileRow, name: &DistributionFilename, how: &Again) -> Result<Anew, IngestError> {
+    async fn anew(
+        &self,
+        row: &FileRow,
+        name: &DistributionFilename,
+        how: &Again,
+    ) -> Result<Anew, IngestError> {
         match how {
             Again::Circumstances if Self::has_all_evidence(row) => {
                 let anew = self.as_it_was(row).await?;
@@ -166,13 +198,19 @@ impl Gate {
             return Ok(None);
         }
         let document = self.stored(row.judged.verdict).await?;
-        let verdict: Verdict = serde_json::from_slice(&document)
-            .map_err(|_| IngestError::Lost { digest: row.judged.verdict })?;
+        let verdict: Verdict = serde_json::from_slice(&document).map_err(|_| IngestError::Lost {
+            digest: row.judged.verdict,
+        })?;
         Ok(verdict.advisories)
     }
 
     /// Asks the advisory database in force, if the evidence is of another one.
-    async fn with_advisories(&self, row: &FileRow, name: &DistributionFilename, mut anew: Anew) -> Result<Anew, IngestError> {
+    async fn with_advisories(
+        &self,
+        row: &FileRow,
+        name: &DistributionFilename,
+        mut anew: Anew,
+    ) -> Result<Anew, IngestError> {
         let known = self.advisories.project(name.project()).await;
         let reference = known.as_ref().and_then(reference_of);
         // A database that cannot be read has no reference: what was found in the one before stands until one can.
@@ -197,9 +235,15 @@ impl Gate {
         all_documents: bool,
     ) -> Result<Anew, IngestError> {
         let judged = &row.judged;
-        let measured = Measured { size: judged.size, sha256: judged.sha256, blake3: judged.blake3 };
+        let measured = Measured {
+            size: judged.size,
+            sha256: judged.sha256,
+            blake3: judged.blake3,
+        };
         let claims = Claims {
-            hashes: HashClaim::parse(&format!("sha256:{}", judged.sha256)).into_iter().collect(),
+            hashes: HashClaim::parse(&format!("sha256:{}", judged.sha256))
+                .into_iter()
+                .collect(),
             size: Some(judged.size),
             core_metadata: None,
             requires_python: None,
@@ -209,7 +253,9 @@ impl Gate {
         };
         let kept = self.kept_documents(row, all_documents).await?;
         let file = self.blobs.file(&judged.sha256).await?;
-        let looked = self.verify(file, measured, name, &claims, attachments, kept).await?;
+        let looked = self
+            .verify(file, measured, name, &claims, attachments, kept)
+            .await?;
         let mut evidence = looked.evidence;
         for before in self.evidence_of(row).await? {
             if before.1.check == CheckName::Hashes {
@@ -241,15 +287,27 @@ impl Gate {
             let axis = e.facts.get("source").and_then(|source| source.get("axis"));
             e.check == CheckName::Reproducibility && axis.is_some_and(|axis| axis == "S3")
         });
-        let lacked = row.judged.found.unavailable.iter().any(|what| what == LACKS_SOURCE);
+        let lacked = row
+            .judged
+            .found
+            .unavailable
+            .iter()
+            .any(|what| what == LACKS_SOURCE);
         if !lacked && (none_published || row.judged.origin == Origin::File) {
             return Ok(Source::NotPublished);
         }
-        Ok(Source::Unavailable("its source distribution is not here".to_owned()))
+        Ok(Source::Unavailable(
+            "its source distribution is not here".to_owned(),
+        ))
     }
 
     fn undelivered(&self, row: &FileRow) -> Option<String> {
-        let lacks = row.judged.found.unavailable.iter().any(|what| what == LACKS_PROVENANCE);
+        let lacks = row
+            .judged
+            .found
+            .unavailable
+            .iter()
+            .any(|what| what == LACKS_PROVENANCE);
         lacks.then(|| "upstream has not given the provenance document that it names".to_owned())
     }
 

@@ -8,9 +8,7 @@ use super::{Gate, IngestError};
 use crate::catalog::{FileRow, FileState, LACKS_PROVENANCE, LACKS_SOURCE, MAX_DOCUMENTS};
 use crate::package::{DistKind, DistributionFilename};
 use crate::verify::reproducibility::SourceCommit;
-use crate::verify::{
-    CheckName, Document, DocumentOrigin, DocumentRef, Evidence, Outcome, SourceArchive,
-};
+use crate::verify::{CheckName, Document, DocumentOrigin, DocumentRef, Evidence, Outcome, SourceArchive};
 
 /// What comes along with a file, unverified.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +77,11 @@ impl Gathered {
 
 impl Gate {
     /// The documents kept with a row. `all`: also those that upstream gave, which whoever asks upstream again has anew.
-    pub(super) async fn kept_documents(&self, row: &FileRow, all: bool) -> Result<Vec<Document>, IngestError> {
+    pub(super) async fn kept_documents(
+        &self,
+        row: &FileRow,
+        all: bool,
+    ) -> Result<Vec<Document>, IngestError> {
         let mut documents = Vec::new();
         for kept in &row.judged.found.documents {
             if !all && kept.origin == DocumentOrigin::Upstream {
@@ -150,10 +152,23 @@ impl Gate {
             Source::Judged(row) => row,
         };
         let judged = &row.judged;
-        let refused = |why: String| Ok((SourceArchive::Refused(format!("{}: {why}", judged.filename)), false));
+        let refused = |why: String| {
+            Ok((
+                SourceArchive::Refused(format!("{}: {why}", judged.filename)),
+                false,
+            ))
+        };
         if matches!(row.state, FileState::Refused | FileState::Revoked) {
-            let why = judged.reasons.first().map(ToString::to_string).or_else(|| row.note.clone());
-            return refused(format!("it is {}: {}", row.state.as_str(), why.unwrap_or_default()));
+            let why = judged
+                .reasons
+                .first()
+                .map(ToString::to_string)
+                .or_else(|| row.note.clone());
+            return refused(format!(
+                "it is {}: {}",
+                row.state.as_str(),
+                why.unwrap_or_default()
+            ));
         }
         if row.is_damaged() {
             let why = format!("the stored bytes of {} are damaged", judged.filename);

@@ -5,6 +5,7 @@ use chiron_storage::Digest;
 use jiff::Timestamp;
 
 use super::{Gate, IngestError};
+use crate::blocking::{self, Lost};
 use crate::catalog::{FileRef, Found};
 use crate::policy::{AdvisoriesRef, Case, Circumstances, JudgedFile, Policy, Verdict, decide_with_input};
 use crate::verify::{CheckName, Evidence};
@@ -46,33 +47,45 @@ impl Gate {
     ) -> Result<Decided, IngestError> {
         let file = &subject.file;
         let waivers = self.catalog.waivers(file.sha256).await?;
-        let case = Case {
-            file: JudgedFile {
-                filename: file.filename.clone(),
-                project: file.project.to_string(),
-                version: subject.version.clone(),
-                sha256: file.sha256,
-                size: subject.size,
-            },
-            evidence,
-            handed_in: subject.handed_in,
-            name_taken_by: self.catalog.name_taken_by(file).await?,
-            circumstances: Circumstances {
-                upload_time: subject.upload_time.as_deref().and_then(|text| text.parse().ok()),
-                first_seen: Some(subject.first_seen.unwrap_or(now)),
-                yanked: subject.yanked.clone(),
-                owned: self.owned.matches(file.project.as_str()),
-                history: self.catalog.history(&file.project).await?,
-                waivers: waivers
-                    .into_iter()
-                    .filter(|waiver| waiver.until > now && waiver.by.len() >= policy.waiver_persons())
-                    .collect(),
-                advisories: subject.advisories.clone(),
-            },
-            now,
+        let judged = JudgedFile {
+            filename: file.filename.clone(),
+            project: file.project.to_string(),
+            version: subject.version.clone(),
+            sha256: file.sha256,
+            size: subject.size,
+        };
+        let handed_in = subject.handed_in;
+        let name_taken_by = self.catalog.name_taken_by(file).await?;
+        let circumstances = Circumstances {
+            upload_time: subject.upload_time.as_deref().and_then(|text| text.parse().ok()),
+            first_seen: Some(subject.first_seen.unwrap_or(now)),
+            yanked: subject.yanked.clone(),
+            owned: self.owned.matches(file.project.as_str()),
+            history: self.catalog.history(&file.project).await?,
+            waivers: waivers
+                .into_iter()
+                .filter(|waiver| waiver.until > now && waiver.by.len() >= policy.waiver_persons())
+                .collect(),
+            advisories: subject.advisories.clone(),
         };
         let timer = self.metrics.decide_timer();
-        let decided = decide_with_input(policy, &case);
+        // A site's rules may take as long as their budget lets them, which is too long for an async thread.
+        let (policy, evidence) = (policy.clone(), evidence.to_vec());
+        let decided = blocking::run(move || {
+            let case = Case {
+                file: judged,
+                evidence: &evidence,
+                handed_in,
+                name_taken_by,
+                circumstances,
+                now,
+            };
+            decide_with_input(&policy, &case)
+        })
+        .await
+        .map_err(|Lost| IngestError::Checks {
+            filename: file.filename.clone(),
+        })?;
         drop(timer);
         Ok(Decided {
             verdict: decided.verdict,
@@ -90,9 +103,7 @@ pub(super) fn found(decided: &Decided, evidence: &[(Digest, Evidence)], rest: Fo
     let fact = |name: &str| source.and_then(|(_, e)| e.facts.get(name));
     Found {
         checks: evidence.iter().map(|(_, e)| (e.check, e.outcome)).collect(),
-        level: fact("level")
-            .and_then(|level| level.as_str())
-            .map(str::to_owned),
+        level: fact("level").and_then(|level| level.as_str()).map(str::to_owned),
         pure: fact("pure").and_then(serde_json::Value::as_bool).unwrap_or(false),
         input: decided.input.as_ref().map(|bytes| Digest::of(bytes)),
         policy: Some(verdict.policy.digest),

@@ -44,7 +44,9 @@ pub enum IngestError {
     #[error(transparent)]
     Catalog(#[from] CatalogError),
     /// A document that a judgment rests on is missing or does not parse: the file cannot be judged again.
-    #[error("the stored document sha256:{digest} is missing or damaged; what rests on it stays as it was judged")]
+    #[error(
+        "the stored document sha256:{digest} is missing or damaged; what rests on it stays as it was judged"
+    )]
     Lost {
         /// Its digest.
         digest: Digest,
@@ -105,11 +107,15 @@ impl Gate {
     ) -> Result<FileRow, IngestError> {
         let measured = *staged.measured();
         let before = self.catalog.file(&file_of(name, &measured)).await?;
-        let looked = self.look_at(&staged, name, claims, &attachments, before.as_ref()).await?;
+        let looked = self
+            .look_at(&staged, name, claims, &attachments, before.as_ref())
+            .await?;
         let mut staged = Some(staged);
         loop {
             let now = Timestamp::now();
-            let decided = self.judged(&looked, &measured, name, claims, before.as_ref(), now).await?;
+            let decided = self
+                .judged(&looked, &measured, name, claims, before.as_ref(), now)
+                .await?;
             let verdict = &decided.verdict;
             tracing::info!(
                 sha256 = %verdict.file.sha256, size_bytes = verdict.file.size, decision = ?verdict.decision,
@@ -144,8 +150,17 @@ impl Gate {
     ) -> Result<Verdict, IngestError> {
         let measured = *staged.measured();
         let before = self.catalog.file(&file_of(name, &measured)).await?;
-        let looked = self.look_at(staged, name, claims, &attachments, before.as_ref()).await?;
-        let judged = self.judged(&looked, &measured, name, claims, before.as_ref(), Timestamp::now());
+        let looked = self
+            .look_at(staged, name, claims, &attachments, before.as_ref())
+            .await?;
+        let judged = self.judged(
+            &looked,
+            &measured,
+            name,
+            claims,
+            before.as_ref(),
+            Timestamp::now(),
+        );
         Ok(judged.await?.verdict)
     }
 
@@ -177,7 +192,8 @@ impl Gate {
             None => Vec::new(),
         };
         let file = staged.read_handle()?;
-        self.verify(file, *staged.measured(), name, claims, attachments, kept).await
+        self.verify(file, *staged.measured(), name, claims, attachments, kept)
+            .await
     }
 
     async fn judged(
@@ -198,11 +214,16 @@ impl Gate {
             first_seen: before.map(|row| row.first_seen.unwrap_or(row.at)),
             yanked: match before {
                 Some(row) => row.yanked.as_ref().map(|mark| mark.reason.clone()),
-                None => claims.yanked.as_ref().map(|yank| yank.reason.clone().unwrap_or_default()),
+                None => claims
+                    .yanked
+                    .as_ref()
+                    .map(|yank| yank.reason.clone().unwrap_or_default()),
             },
             advisories: looked.advisories.clone(),
         };
-        let decided = self.decide(&self.policy(), &subject, &looked.evidence, now).await?;
+        let decided = self
+            .decide(&self.policy(), &subject, &looked.evidence, now)
+            .await?;
         self.metrics.decided(decided.verdict.decision.as_str());
         Ok(decided)
     }

@@ -68,6 +68,9 @@ impl Jobs {
         work: &Work,
     ) -> Result<(), String> {
         let targets = Targets::parse(request)?;
+        if !request.dry_run {
+            self.note_rules().await.map_err(|e| e.to_string())?;
+        }
         let mut plans = std::pin::pin!(self.plans(request, &targets));
         let mut waiting = BinaryHeap::new();
         let mut seen = HashSet::new();
@@ -242,7 +245,9 @@ impl Jobs {
                 Ok(row) => result_of(&row),
                 Err(why) => {
                     let mut result = result_of(&row);
-                    result.reasons.push(format!("its rebuild could not be made: {why}"));
+                    result
+                        .reasons
+                        .push(format!("its rebuild could not be made: {why}"));
                     result
                 }
             },

@@ -11,12 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Jobs, LiveJob, Work, result_of};
 use crate::api::JobState;
-use crate::catalog::{FileRef, FileRow, FileState, REBUILD_PENDING};
+use crate::catalog::{FileRef, FileRow, FileState, REBUILD_PENDING, Waits};
 use crate::ingest::{Again, Replacement};
 use crate::rebuild::RebuildError;
-use crate::statement::{
-    Equivalence, RebuildProvenance, Resource, equivalence_statement, rebuild_provenance,
-};
+use crate::statement::{Equivalence, RebuildProvenance, Resource, equivalence_statement, rebuild_provenance};
 use crate::verify::reproducibility::{Attempt, PinnedFile, Rebuilt, after_rebuild};
 use crate::verify::{CheckName, Document, DocumentKind, DocumentOrigin};
 
@@ -70,6 +68,19 @@ impl Jobs {
         Ok(())
     }
 
+    /// A row that waits for nothing but its rebuild, rebuilt now; any other as it is. For who hands a file in and wants to
+    /// know what became of it.
+    pub async fn settled(&self, row: FileRow) -> FileRow {
+        if row.waits() != Some(Waits::Rebuild) {
+            return row;
+        }
+        match self.rebuilt(&row.file(), &self.0.stop).await {
+            Ok(row) => (*row).clone(),
+            // Said in the log of the process; the row says what it waits for.
+            Err(_) => row,
+        }
+    }
+
     /// Rebuilds a file that waits for it and judges it again: once for all who ask. A file that does not wait (any more)
     /// is given back as it is.
     pub(super) async fn rebuilt(
@@ -83,7 +94,11 @@ impl Jobs {
             match &done {
                 Ok(_) => jobs.0.pauses.done(&of),
                 Err(why) => {
-                    tracing::warn!(filename = of.filename, why, "a rebuild could not be made; it is tried again later");
+                    tracing::warn!(
+                        filename = of.filename,
+                        why,
+                        "a rebuild could not be made; it is tried again later"
+                    );
                     jobs.0.pauses.failed(of);
                 }
             }
@@ -114,15 +129,25 @@ impl Jobs {
             Err(error) => return Err(error.to_string()),
         };
         let gate = self.0.mirror.gate();
-        let evidence = gate.evidence(&row, CheckName::Reproducibility).await.map_err(|e| e.to_string())?;
+        let evidence = gate
+            .evidence(&row, CheckName::Reproducibility)
+            .await
+            .map_err(|e| e.to_string())?;
         let now = Timestamp::now();
         let report = after_rebuild(&evidence, &rebuilt);
         let replacement = Replacement {
             evidence: vec![report.into_evidence(CheckName::Reproducibility, row.judged.sha256, now)],
             documents: self.statements(&row, &rebuilt, now),
-            named: rebuilt.attempts.iter().map(|a| Bytes::from(a.to_bytes())).collect(),
+            named: rebuilt
+                .attempts
+                .iter()
+                .map(|a| Bytes::from(a.to_bytes()))
+                .collect(),
         };
-        let again = gate.again(&row, Again::Replace(replacement)).await.map_err(|e| e.to_string())?;
+        let again = gate
+            .again(&row, Again::Replace(replacement))
+            .await
+            .map_err(|e| e.to_string())?;
         Ok(Arc::new(again.row))
     }
 
@@ -217,14 +242,24 @@ impl Jobs {
 
     fn has_rebuild_job(&self, file: &FileRef) -> bool {
         let live = self.0.live.pin();
-        let ended = |job: &LiveJob| matches!(job.view().state, JobState::Done | JobState::Failed | JobState::Cancelled);
-        live.values().any(|job| job.file.as_ref() == Some(file) && !ended(job))
+        let ended = |job: &LiveJob| {
+            matches!(
+                job.view().state,
+                JobState::Done | JobState::Failed | JobState::Cancelled
+            )
+        };
+        live.values()
+            .any(|job| job.file.as_ref() == Some(file) && !ended(job))
     }
 }
 
 /// Whether a rebuild may change anything about a file.
 pub(super) fn awaits_rebuild(row: &FileRow) -> bool {
-    let pending = row.judged.reasons.iter().any(|reason| reason.code == REBUILD_PENDING);
+    let pending = row
+        .judged
+        .reasons
+        .iter()
+        .any(|reason| reason.code == REBUILD_PENDING);
     pending && row.is_stored() && row.state != FileState::Admitted
 }
 

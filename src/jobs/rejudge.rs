@@ -20,11 +20,17 @@ use crate::policy::Policy;
 /// Files read and judged together before the pass looks at the next ones.
 const CHUNK: usize = 200;
 
+/// Files that a job lists; the log names the others. Threat: a job as large as the catalogue.
+const LISTED: usize = 1_000;
+
 /// How a pass over everything stored stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejudge {
     /// Why, for people.
     pub why: String,
+    /// Signatures are checked again too: whom they may lead back to has changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signatures: bool,
     /// The last file that is done with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<FileRef>,
@@ -55,7 +61,8 @@ impl Jobs {
         let gate = self.0.mirror.gate();
         gate.policy.replace(policy);
         let event = gate.catalog.put_in_force(standing, by, Timestamp::now()).await?;
-        self.judge_all_again(event.is_some(), "other rules are in force").await
+        self.judge_all_again(event.is_some(), "other rules are in force")
+            .await
     }
 
     /// Notes that another advisory database is in force, and begins a job that judges everything stored with it.
@@ -73,7 +80,8 @@ impl Jobs {
         };
         let catalog = self.0.mirror.catalog();
         let event = catalog.put_in_force(standing, by, Timestamp::now()).await?;
-        self.judge_all_again(event.is_some(), "another advisory database is in force").await
+        self.judge_all_again(event.is_some(), "another advisory database is in force")
+            .await
     }
 
     async fn judge_all_again(&self, changed: bool, why: &str) -> Result<Option<JobView>, CatalogError> {
@@ -90,6 +98,18 @@ impl Jobs {
         let standing = standing_of(&gate.policy(), None);
         let by = Actor::Chiron;
         gate.catalog.put_in_force(standing, by, Timestamp::now()).await?;
+        // A kill between the switch of a database and its event must not lose the event.
+        if let Some(manifest) = gate.advisories.manifest().await? {
+            let database = &manifest.database;
+            let standing = Standing::Advisories {
+                as_of: database.as_of,
+                digest: database.digest,
+                records: database.records,
+            };
+            gate.catalog
+                .put_in_force(standing, Actor::Chiron, Timestamp::now())
+                .await?;
+        }
         let now = self.standing().await;
         if gate.catalog.mark(Mark::Judged).await? == Some(now) {
             return Ok(());
@@ -114,6 +134,21 @@ impl Jobs {
         Digest::of(&bytes)
     }
 
+    /// Before a verb of the command line judges anything: in a fresh folder the rules need no event, in an old one they do
+    /// if they are others.
+    pub(super) async fn note_rules(&self) -> Result<(), CatalogError> {
+        let gate = self.0.mirror.gate();
+        let fresh = gate.catalog.log().size().await? == 0;
+        let standing = standing_of(&gate.policy(), None);
+        gate.catalog
+            .put_in_force(standing, Actor::Chiron, Timestamp::now())
+            .await?;
+        if fresh {
+            gate.catalog.set_mark(Mark::Judged, self.standing().await).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn rejudge(&self, live: &Arc<LiveJob>, pass: &Rejudge) -> Result<(), String> {
         let catalog = self.0.mirror.catalog();
         let with = self.standing().await;
@@ -122,19 +157,24 @@ impl Jobs {
             with: Some(with),
             ..pass.clone()
         };
+        let pass_signatures = pass.signatures;
         let counts = catalog.counts().await.map_err(|e| e.to_string())?;
         live.update(|view| {
-            view.progress.files_total = counts.admitted + counts.quarantined + counts.revoked + counts.refused;
+            view.progress.files_total =
+                counts.admitted + counts.quarantined + counts.revoked + counts.refused;
         });
         let (mut changed, mut failed) = (0_u64, 0_u64);
         loop {
-            let rows = catalog.rows_after(pass.after.clone(), CHUNK).await.map_err(|e| e.to_string())?;
+            let rows = catalog
+                .rows_after(pass.after.clone(), CHUNK)
+                .await
+                .map_err(|e| e.to_string())?;
             let Some(last) = rows.last().map(FileRow::file) else {
                 break;
             };
             let at_once = self.0.settings.checks_at_once.max(1);
             let mut judging = stream::iter(rows)
-                .map(|row| async move { self.judge_again(&row).await })
+                .map(|row| async move { self.judge_again(&row, pass_signatures).await })
                 .buffer_unordered(at_once);
             while let Some(result) = judging.next().await {
                 live.update(|view| {
@@ -142,7 +182,9 @@ impl Jobs {
                     if let Some(result) = result {
                         failed += u64::from(result.outcome == FileOutcome::Failed);
                         changed += u64::from(result.outcome != FileOutcome::Failed);
-                        view.files.push(result);
+                        if view.files.len() < LISTED {
+                            view.files.push(result);
+                        }
                     }
                 });
                 if live.cancel.is_cancelled() {
@@ -158,13 +200,40 @@ impl Jobs {
         });
         // Anything else, and the next start judges again; what changed the rules meanwhile has begun a pass of its own.
         if failed == 0 && self.standing().await == with {
-            catalog.set_mark(Mark::Judged, with).await.map_err(|e| e.to_string())?;
+            catalog
+                .set_mark(Mark::Judged, with)
+                .await
+                .map_err(|e| e.to_string())?;
         }
         Ok(())
     }
 
-    /// `None`: nothing changed.
-    pub(super) async fn judge_again(&self, row: &FileRow) -> Option<FileResult> {
+    /// Trust roots and keys are files that are read again while the daemon runs: what was signed is checked again.
+    pub(super) async fn follow_trust(&self) -> Result<(), CatalogError> {
+        let gate = self.0.mirror.gate();
+        let mut trusted = String::new();
+        for root in gate.setup.trust.roots() {
+            trusted = format!("{trusted}{}={}\n", root.name, root.digest);
+        }
+        let (_, keys) = gate.setup.trust.names();
+        let now = Digest::of(format!("{trusted}{}", keys.join("\n")).as_bytes());
+        let before = gate.catalog.mark(Mark::Trust).await?;
+        if before == Some(now) {
+            return Ok(());
+        }
+        if before.is_some() {
+            // Before the mark: a crash in between checks them twice, and never not at all.
+            let pass = Rejudge {
+                signatures: true,
+                ..Rejudge::all("the trust roots or keys changed")
+            };
+            self.submit(Work::Rejudge(pass)).await?;
+        }
+        gate.catalog.set_mark(Mark::Trust, now).await
+    }
+
+    /// `None`: nothing changed. `signatures`: those are checked again, if the file has any.
+    pub(super) async fn judge_again(&self, row: &FileRow, signatures: bool) -> Option<FileResult> {
         if !row.is_stored() {
             return None;
         }
@@ -182,12 +251,27 @@ impl Jobs {
                 Err(error) => return Some(failed(error.to_string())),
             }
         }
+        if signatures
+            && row
+                .judged
+                .found
+                .documents
+                .iter()
+                .any(|document| document.kind.signs())
+        {
+            how = Again::Documents(Vec::new());
+        }
         match self.0.mirror.gate().again(row, how).await {
             Ok(again) if again.changed => Some(result_of(&again.row)),
             Ok(_) => None,
             Err(IngestError::Blob(error @ (BlobError::Corrupt { .. } | BlobError::NotFound { .. }))) => {
                 let now = Timestamp::now();
-                let noted = self.0.mirror.catalog().damaged(row.file(), error.to_string(), now).await;
+                let noted = self
+                    .0
+                    .mirror
+                    .catalog()
+                    .damaged(row.file(), error.to_string(), now)
+                    .await;
                 Some(failed(noted.err().map_or(error.to_string(), |e| e.to_string())))
             }
             Err(error) => Some(failed(error.to_string())),

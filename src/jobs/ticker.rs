@@ -24,7 +24,12 @@ impl Jobs {
     pub(super) async fn tick(self, stop: CancellationToken) {
         loop {
             let now = Timestamp::now();
-            for done in [self.ended_waivers(now).await, self.old_enough(now).await] {
+            let due = [
+                self.ended_waivers(now).await,
+                self.old_enough(now).await,
+                self.follow_trust().await,
+            ];
+            for done in due {
                 if let Err(error) = done {
                     tracing::error!(%error, "what is due could not be judged again; it is tried again");
                 }
@@ -51,10 +56,7 @@ impl Jobs {
         if all && !ended.is_empty() {
             // Only now: a crash before it judges them once more, which changes nothing.
             let millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
-            let followed = self
-                .0
-                .db
-                .transact(move |tx| tx.put(&FOLLOWED, &key, &millis));
+            let followed = self.0.db.transact(move |tx| tx.put(&FOLLOWED, &key, &millis));
             followed.await?;
         }
         Ok(())
@@ -70,7 +72,11 @@ impl Jobs {
                 let Some(row) = catalog.file(file).await? else {
                     continue;
                 };
-                let upload = row.judged.upload_time.as_deref().and_then(|text| text.parse().ok());
+                let upload = row
+                    .judged
+                    .upload_time
+                    .as_deref()
+                    .and_then(|text| text.parse().ok());
                 let due = age.map_or(Some(now), |age| age.due(upload, row.first_seen.or(Some(row.at))));
                 if due.is_some_and(|due| due <= now) {
                     self.again_row(&row).await;
@@ -92,10 +98,17 @@ impl Jobs {
     }
 
     async fn again_row(&self, row: &FileRow) -> bool {
-        let failed = self.judge_again(row).await.filter(|r| r.outcome == crate::api::FileOutcome::Failed);
+        let failed = self
+            .judge_again(row, false)
+            .await
+            .filter(|r| r.outcome == crate::api::FileOutcome::Failed);
         if let Some(result) = &failed {
             let why = result.reasons.join("; ");
-            tracing::warn!(filename = row.judged.filename, why, "a file that became due could not be judged again");
+            tracing::warn!(
+                filename = row.judged.filename,
+                why,
+                "a file that became due could not be judged again"
+            );
         }
         failed.is_none()
     }

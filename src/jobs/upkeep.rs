@@ -129,7 +129,7 @@ impl Jobs {
                 .await
                 .map_err(|e| e.to_string())?;
             // The rules may have changed while it was damaged.
-            if let Some(result) = self.judge_again(&row).await
+            if let Some(result) = self.judge_again(&row, false).await
                 && result.outcome != FileOutcome::Admitted
             {
                 return Err(format!("its bytes are back; {}", result.reasons.join("; ")));

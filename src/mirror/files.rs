@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use chiron_storage::Digest;
+use jiff::Timestamp;
 
 use super::{Denied, Mirror, MirrorError};
-use crate::catalog::{FileRow, FileState, Waits};
+use crate::catalog::{FileRow, FileState, Origin, Waits};
 use crate::index::Candidate;
-use crate::ingest::{Again, Claims};
+use crate::ingest::{Again, Attachments, Claims};
 use crate::package::{DistributionFilename, ProjectName};
 use crate::telemetry::Queue;
 use crate::upstream::{Mode, Upstream, UpstreamError};
@@ -58,6 +59,11 @@ impl Mirror {
             if !matches!(delivery, Delivery::Pending) {
                 return Ok(delivery);
             }
+            let settled = self.settled(wanted).await?;
+            if settled.is_some_and(|row| row.waits() == Some(Waits::Upstream)) {
+                // Upstream was asked just now, and nothing that happens here will make it answer.
+                return Ok(Delivery::Pending);
+            }
             let _waiting = self.gate().metrics.enqueue(Queue::Verdict);
             match tokio::time::timeout_at(until, changes.changed()).await {
                 Ok(Ok(())) => {}
@@ -74,7 +80,9 @@ impl Mirror {
         asked_again: &mut bool,
     ) -> Result<Delivery<Arc<FileRow>>, Arc<MirrorError>> {
         let settled = self.settled(wanted).await?;
-        if let Some(row) = settled.as_ref().filter(|row| *asked_again || self.is_settled(row)) {
+        if let Some(row) = &settled
+            && (*asked_again || self.is_settled(row).await)
+        {
             return Ok(delivered(Arc::clone(row)));
         }
         *asked_again = true;
@@ -93,17 +101,43 @@ impl Mirror {
     }
 
     /// Whether asking again now could not come to another end.
-    fn is_settled(&self, row: &FileRow) -> bool {
+    async fn is_settled(&self, row: &FileRow) -> bool {
         match row.waits() {
             Some(Waits::Rebuild) => true,
-            Some(Waits::Upstream | Waits::Age) => false,
-            None => self.is_final(row) || row.state == FileState::Quarantined,
+            Some(Waits::Upstream) => false,
+            Some(Waits::Age) => !self.is_old_enough(row),
+            None => row.state == FileState::Quarantined || self.is_final(row).await,
         }
+    }
+
+    fn is_old_enough(&self, row: &FileRow) -> bool {
+        let Some(age) = self.gate().policy().minimum_age() else {
+            return true;
+        };
+        let uploaded = row
+            .judged
+            .upload_time
+            .as_deref()
+            .and_then(|text| text.parse().ok());
+        let due = age.due(uploaded, Some(row.first_seen.unwrap_or(row.at)));
+        due.is_some_and(|due| due <= Timestamp::now())
     }
 
     /// A row that nobody offers any more, judged again by what is here.
     async fn once_more(&self, row: Arc<FileRow>) -> Result<Arc<FileRow>, Arc<MirrorError>> {
-        let again = self.gate().again(&row, Again::Circumstances).await;
+        let name = DistributionFilename::parse_for(&row.judged.filename, &row.judged.project);
+        let how = match name {
+            // Handed in while upstream could not be asked for its source.
+            Ok(name) if row.waits() == Some(Waits::Upstream) && row.judged.origin == Origin::File => {
+                let source = self.source_for(&name).await;
+                Again::Attached(Attachments {
+                    source,
+                    ..Attachments::default()
+                })
+            }
+            _ => Again::Circumstances,
+        };
+        let again = self.gate().again(&row, how).await;
         Ok(Arc::new(again.map_err(arc)?.row))
     }
 
@@ -266,7 +300,9 @@ impl Mirror {
                 filename: candidate.file.filename.clone(),
             };
             let settled = mirror.settled(&wanted).await?;
-            if let Some(row) = settled.as_ref().filter(|row| mirror.is_final(row)) {
+            if let Some(row) = &settled
+                && mirror.is_final(row).await
+            {
                 return Ok(Arc::clone(row));
             }
             let name = candidate
@@ -295,19 +331,17 @@ impl Mirror {
     /// Whether judging again could not come to another end, or is not ours to do: a person revoked it, or the bytes
     /// themselves are bad. What waits in quarantine may have become good; what was refused, under other rules, with
     /// another advisory database or with a waiver, too.
-    fn is_final(&self, row: &FileRow) -> bool {
+    async fn is_final(&self, row: &FileRow) -> bool {
         match row.state {
             FileState::Admitted => true,
             FileState::Revoked => row.waits() != Some(Waits::Upstream),
             FileState::Quarantined => row.waits() == Some(Waits::Rebuild),
             FileState::Refused => {
                 let found = &row.judged.found;
-                let by_advisories = row
-                    .judged
-                    .reasons
-                    .iter()
-                    .any(|reason| reason.check == CheckName::Advisories.as_str());
-                !row.reconsider && found.policy == Some(self.gate().policy().digest()) && !by_advisories
+                let database = self.gate().advisories.reference().await.map(|known| known.digest);
+                !row.reconsider
+                    && found.policy == Some(self.gate().policy().digest())
+                    && found.advisories == database
             }
         }
     }

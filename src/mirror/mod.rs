@@ -3,8 +3,8 @@
 
 mod files;
 mod pages;
-mod release;
 mod provenance;
+mod release;
 mod source;
 
 use std::sync::Arc;

@@ -119,7 +119,11 @@ impl Mirror {
                 Ok(PageFetch::NotModified) => {
                     if let Some(known) = here {
                         let mut again = known.confirmed_again(self.0.limits.fresh);
-                        if known.candidates.next_due().is_some_and(|due| due <= Timestamp::now()) {
+                        if known
+                            .candidates
+                            .next_due()
+                            .is_some_and(|due| due <= Timestamp::now())
+                        {
                             let page = known.candidates.to_page();
                             again.candidates = Arc::new(self.sort(page).await);
                         }
@@ -187,7 +191,8 @@ impl Mirror {
         let known = self.0.gate.advisories.project(&project).await;
         candidates.hold_back(|candidate| {
             let uploaded = candidate.file.upload_time.as_deref()?.parse().ok();
-            let due = age.due(uploaded, None).filter(|due| *due > now)?;
+            // Nobody sees a file before it is published: by each clock it is at least as young as that.
+            let due = age.due(uploaded, uploaded).filter(|due| *due > now)?;
             let name = candidate.name(&project).ok()?;
             let report = advisories(&name, known.as_ref(), now);
             (!mends_exploited(&report)).then_some(due)
@@ -289,7 +294,11 @@ impl Mirror {
 /// Whether a release is the fix of a hole that is known to be exploited.
 fn mends_exploited(report: &Report) -> bool {
     let fixes = report.facts.get("fixes").and_then(|fixes| fixes.as_array());
-    fixes.is_some_and(|fixes| fixes.iter().any(|fix| fix.get("kev").is_some_and(|kev| kev == true)))
+    fixes.is_some_and(|fixes| {
+        fixes
+            .iter()
+            .any(|fix| fix.get("kev").is_some_and(|kev| kev == true))
+    })
 }
 
 impl Known {

@@ -51,7 +51,9 @@ impl Mirror {
                 origin: DocumentOrigin::Upstream,
                 bytes,
             })),
-            Ok(None) => Err("upstream's page names a provenance document that upstream does not have".to_owned()),
+            Ok(None) => {
+                Err("upstream's page names a provenance document that upstream does not have".to_owned())
+            }
             Err(error) => Err(format!("the provenance document could not be fetched: {error}")),
         }
     }
@@ -94,7 +96,11 @@ impl Mirror {
         let Some(candidate) = known.candidates.find(&judged.sha256, &judged.filename) else {
             return Ok(None);
         };
-        let upstream = known.source.get().await.map_err(|e| Arc::new(MirrorError::from(e)))?;
+        let upstream = known
+            .source
+            .get()
+            .await
+            .map_err(|e| Arc::new(MirrorError::from(e)))?;
         let name = candidate
             .name(&judged.project)
             .map_err(|e| Arc::new(MirrorError::from(e)))?;
@@ -129,7 +135,9 @@ impl Mirror {
     /// The page that a candidate of this upstream came from.
     async fn page_of(&self, project: &ProjectName, upstream: &Upstream) -> Result<Arc<Candidates>, String> {
         match self.ask_for_ingest(project).await {
-            Asked::Known(known) if known.source.name() == upstream.name() => Ok(Arc::clone(&known.candidates)),
+            Asked::Known(known) if known.source.name() == upstream.name() => {
+                Ok(Arc::clone(&known.candidates))
+            }
             Asked::Known(_) | Asked::Nothing => Err(format!("{} no longer lists {project}", upstream.name())),
             Asked::Down(error) => Err(error.to_string()),
             Asked::Lost => Err("the look-up of its release broke off".to_owned()),
@@ -147,7 +155,9 @@ impl Mirror {
         };
         let (filename, limit) = (&sdist.file.filename, self.limits().max_sdist);
         if let Some(size) = sdist.file.size.filter(|size| *size > limit) {
-            return Source::TooLarge(format!("{filename} has {size} bytes, and reproducibility.max_sdist is {limit}"));
+            return Source::TooLarge(format!(
+                "{filename} has {size} bytes, and reproducibility.max_sdist is {limit}"
+            ));
         }
         let pulled = self.pull_source(wheel.project().clone(), upstream.clone(), sdist.clone());
         match pulled.await {

@@ -5,7 +5,7 @@
 //! texts that can mean one are translated.
 
 use spdx::expression::{ExprNode, Operator};
-use spdx::{Expression, ParseMode};
+use spdx::{Expression, LicenseReq, ParseMode};
 
 use super::metadata::CoreMetadata;
 
@@ -68,7 +68,7 @@ pub fn normalise(text: &str) -> Option<String> {
     let mut stack: Vec<(String, Option<Operator>)> = Vec::new();
     for node in expression.iter() {
         match node {
-            ExprNode::Req(required) => stack.push((required.req.to_string(), None)),
+            ExprNode::Req(required) => stack.push((spelled(&required.req), None)),
             ExprNode::Op(operator) => {
                 let (right, left) = (stack.pop()?, stack.pop()?);
                 let group = |(text, inner): (String, Option<Operator>)| {
@@ -97,7 +97,7 @@ pub fn same(left: &str, right: &str) -> Option<bool> {
     let mut named: Vec<String> = left
         .requirements()
         .chain(right.requirements())
-        .map(|required| required.req.to_string())
+        .map(|required| spelled(&required.req))
         .collect();
     named.sort_unstable();
     named.dedup();
@@ -107,13 +107,27 @@ pub fn same(left: &str, right: &str) -> Option<bool> {
     // Two formulas are the same when no choice of accepted licences tells them apart.
     let accepts = |expression: &Expression, chosen: u32| {
         expression.evaluate(|required| {
-            let text = required.to_string();
             named
-                .binary_search(&text)
+                .binary_search(&spelled(required))
                 .is_ok_and(|place| chosen & (1 << place) != 0)
         })
     };
     Some((0..1_u32 << named.len()).all(|chosen| accepts(&left, chosen) == accepts(&right, chosen)))
+}
+
+/// One licence as SPDX spells it today: its deprecated `GPL-3.0` always meant that version only.
+fn spelled(licence: &LicenseReq) -> String {
+    let text = licence.to_string();
+    let (id, exception) = text.split_once(" WITH ").unwrap_or((&text, ""));
+    let is_bare = ["GPL-", "LGPL-", "AGPL-", "GFDL-"]
+        .iter()
+        .any(|family| id.starts_with(family))
+        && id.ends_with(|last: char| last.is_ascii_digit());
+    match (is_bare, exception) {
+        (true, "") => format!("{id}-only"),
+        (true, exception) => format!("{id}-only WITH {exception}"),
+        (false, _) => text,
+    }
 }
 
 fn parse(text: &str) -> Option<Expression> {
@@ -128,22 +142,23 @@ fn parse(text: &str) -> Option<Expression> {
 
 /// Identifiers may be written in any case (PEP 639); SPDX's list has one.
 fn in_proper_case(text: &str) -> String {
-    text.split_inclusive([' ', '(', ')', '+'])
-        .map(|piece| {
-            let word = piece.trim_end_matches([' ', '(', ')', '+']);
-            let found = spdx::identifiers::LICENSES
-                .iter()
-                .map(|licence| licence.name)
-                .chain(
-                    spdx::identifiers::EXCEPTIONS
-                        .iter()
-                        .map(|exception| exception.name),
-                )
-                .chain(["AND", "OR", "WITH"])
-                .find(|name| name.eq_ignore_ascii_case(word));
-            format!("{}{}", found.unwrap_or(word), &piece[word.len()..])
-        })
-        .collect()
+    let mut proper = String::with_capacity(text.len());
+    for piece in text.split_inclusive([' ', '(', ')', '+']) {
+        let word = piece.trim_end_matches([' ', '(', ')', '+']);
+        let found = spdx::identifiers::LICENSES
+            .iter()
+            .map(|licence| licence.name)
+            .chain(
+                spdx::identifiers::EXCEPTIONS
+                    .iter()
+                    .map(|exception| exception.name),
+            )
+            .chain(["AND", "OR", "WITH"])
+            .find(|name| name.eq_ignore_ascii_case(word));
+        proper.push_str(found.unwrap_or(word));
+        proper.push_str(&piece[word.len()..]);
+    }
+    proper
 }
 
 /// Names that authors write for one licence and no other. Compared in lower case, without "the" and punctuation.
@@ -300,6 +315,9 @@ mod tests {
                 "GPL-3.0-or-later WITH Classpath-exception-2.0",
             ),
             ("LicenseRef-Proprietary", "LicenseRef-Proprietary"),
+            ("GPL-3.0", "GPL-3.0-only"),
+            ("GPL-3.0+", "GPL-3.0-or-later"),
+            ("gpl-2.0 or mit", "GPL-2.0-only OR MIT"),
         ] {
             assert_eq!(normalise(text).as_deref(), Some(normal), "{text}");
         }

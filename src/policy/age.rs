@@ -42,15 +42,23 @@ mod tests {
 
     fn due(clock: Clock, upload: Option<i64>, seen: Option<i64>) -> Option<i64> {
         let at = |second: i64| Timestamp::from_second(second).unwrap();
-        let settings = Settings { minimum_age_seconds: 10, minimum_age_clock: clock, ..Settings::default() };
+        let settings = Settings {
+            minimum_age_seconds: 10,
+            minimum_age_clock: clock,
+            ..Settings::default()
+        };
         let age = MinimumAge::of(&settings).unwrap();
-        age.due(upload.map(at), seen.map(at)).map(|at| at.as_second())
+        age.due(upload.map(at), seen.map(at)).map(Timestamp::as_second)
     }
 
     #[test]
     fn each_clock_starts_where_it_says() {
         assert_eq!(due(Clock::Upload, Some(100), Some(200)), Some(110));
-        assert_eq!(due(Clock::Upload, None, Some(200)), Some(210), "falls back to first sight");
+        assert_eq!(
+            due(Clock::Upload, None, Some(200)),
+            Some(210),
+            "falls back to first sight"
+        );
         assert_eq!(due(Clock::FirstSight, Some(100), Some(200)), Some(210));
         assert_eq!(due(Clock::Later, Some(100), Some(200)), Some(210));
         assert_eq!(due(Clock::Later, Some(300), Some(200)), Some(310));
@@ -61,7 +69,10 @@ mod tests {
 
     #[test]
     fn an_age_beyond_the_calendar_is_never_reached() {
-        let settings = Settings { minimum_age_seconds: u64::MAX, ..Settings::default() };
+        let settings = Settings {
+            minimum_age_seconds: u64::MAX,
+            ..Settings::default()
+        };
         let age = MinimumAge::of(&settings).unwrap();
         assert_eq!(age.due(None, Some(Timestamp::UNIX_EPOCH)), Some(Timestamp::MAX));
     }

@@ -1,9 +1,10 @@
 //! From texts to rules that can be run: parsed, bounded, and looked through for what a policy may not do.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use regorus::{Engine, Value};
 use regorus::utils::limits::ExecutionTimerConfig;
+use regorus::{Engine, Value};
 
 use super::evaluate::{CHECK_INTERVAL, TIME_BUDGET, shortened};
 use super::guard;
@@ -23,7 +24,9 @@ pub enum PolicyError {
     #[error("{0}")]
     Parse(String),
     /// A file is too long to be a policy.
-    #[error("{file} has {bytes} bytes; a file of rules has at most {MAX_FILE}, all of them together {MAX_TOTAL}")]
+    #[error(
+        "{file} has {bytes} bytes; a file of rules has at most {MAX_FILE}, all of them together {MAX_TOTAL}"
+    )]
     TooLong {
         /// Which file.
         file: String,
@@ -47,7 +50,9 @@ pub enum PolicyError {
         why: String,
     },
     /// A rule calls what a policy may not call.
-    #[error("{place}: {builtin} may not be called: a verdict must follow from its input, so that it can be judged again")]
+    #[error(
+        "{place}: {builtin} may not be called: a verdict must follow from its input, so that it can be judged again"
+    )]
     Forbidden {
         /// File, line, column.
         place: String,
@@ -77,7 +82,9 @@ pub enum PolicyError {
         why: &'static str,
     },
     /// A file is in a package that is not the site's to write.
-    #[error("{file}: the package {package} is built in; a site's rules are in chiron.site, or replace chiron.profile")]
+    #[error(
+        "{file}: the package {package} is built in; a site's rules are in chiron.site, or replace chiron.profile"
+    )]
     Package {
         /// Which file.
         file: String,
@@ -113,16 +120,32 @@ pub(super) fn compile(
         let bytes = text.len() as u64;
         total += bytes;
         if bytes > MAX_FILE || total > MAX_TOTAL {
-            return Err(PolicyError::TooLong { file: file.clone(), bytes });
+            return Err(PolicyError::TooLong {
+                file: file.clone(),
+                bytes,
+            });
         }
         engine.add_policy(file.clone(), text.clone()).map_err(failed)?;
     }
-    let modules: Vec<_> = engine.get_modules().iter().map(|module| syntax::read(module)).collect();
+    let modules: Vec<_> = engine
+        .get_modules()
+        .iter()
+        .map(|module| syntax::read(module))
+        .collect();
     check_calls(&modules)?;
     check_circles(&modules)?;
     guard::install(&mut engine).map_err(failed)?;
     let data = Value::from_json_str(&data.to_string()).map_err(failed)?;
     engine.add_data(data).map_err(failed)?;
+    // What is only found out when rules are put in order (a variable that nothing binds) is found out now. On a copy:
+    // the result itself is of no use here.
+    let entry = modules.iter().flat_map(|module| &module.rules).next();
+    if let Some(rule) = entry {
+        let path: Arc<str> = format!("data.{}", rule.path).into();
+        engine.clone().compile_with_entrypoint(&path).map_err(failed)?;
+    }
+    // Asking for a rule that is not there evaluates nothing, and leaves the engine prepared: its copies need not be.
+    let _ = engine.eval_rule("data.chiron.nothing".to_owned());
     Ok(Compiled { engine, modules })
 }
 
@@ -170,7 +193,9 @@ fn check_circles(modules: &[ModuleSyntax]) -> Result<(), PolicyError> {
     }
     let mut uses: HashMap<usize, BTreeSet<usize>> = HashMap::new();
     for (module, rule) in modules.iter().flat_map(|m| m.rules.iter().map(move |r| (m, r))) {
-        let Some(&from) = numbers.get(rule.path.as_str()) else { continue };
+        let Some(&from) = numbers.get(rule.path.as_str()) else {
+            continue;
+        };
         let calls = rule.calls.iter().map(|(function, _)| function.clone());
         let references = rule.references.iter().map(|(path, _)| {
             let named = path.iter().take_while(|part| matches!(part, Part::Name(_)));
@@ -193,7 +218,11 @@ fn check_circles(modules: &[ModuleSyntax]) -> Result<(), PolicyError> {
     }
     let left = numbers.iter().filter(|(_, number)| open.contains(number));
     let rules: Vec<String> = left.map(|(path, _)| (*path).to_owned()).take(8).collect();
-    if rules.is_empty() { Ok(()) } else { Err(PolicyError::Circle { rules }) }
+    if rules.is_empty() {
+        Ok(())
+    } else {
+        Err(PolicyError::Circle { rules })
+    }
 }
 
 /// The rules that a path can mean: the one it names or goes into, or all under it.

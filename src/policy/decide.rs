@@ -8,8 +8,8 @@ use super::decision::{Objection, ObjectionDecision, RegoDecision, read_objection
 use super::input::{Checked, PolicyInput};
 use super::waiver::{self, WaivedReason};
 use super::{
-    AdvisoriesRef, CheckRow, Decision, History, JudgedFile, Policy, PolicyRef, Reason, VERDICT_SCHEMA, Verdict,
-    Waiver,
+    AdvisoriesRef, CheckRow, Decision, History, JudgedFile, Policy, PolicyRef, Reason, VERDICT_SCHEMA,
+    Verdict, Waiver,
 };
 use crate::verify::{CheckName, Evidence, Outcome};
 
@@ -98,7 +98,9 @@ pub fn decide_with_input(policy: &Policy, case: &Case<'_>) -> Decided {
 
 /// Runs the rules and reads what they answer.
 pub(super) fn ask(policy: &Policy, input: regorus::Value) -> Result<(RegoDecision, Vec<Objection>), String> {
-    let values = policy.values(input, policy.entries()).map_err(|error| error.to_string())?;
+    let values = policy
+        .values(input, policy.entries())
+        .map_err(|error| error.to_string())?;
     let mut values = values.into_iter();
     let decision = values.next().ok_or("the policy gave no answer")?;
     let site = values.next().map(read_objections).transpose()?;
@@ -114,7 +116,11 @@ struct Judgment {
 
 impl Judgment {
     fn object(&mut self, to: Decision, check: &str, code: &str, message: &str) {
-        let reason = Reason { check: check.to_owned(), code: code.to_owned(), message: message.to_owned() };
+        let reason = Reason {
+            check: check.to_owned(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+        };
         self.reasons.push((to, reason));
     }
 
@@ -139,32 +145,35 @@ impl Judgment {
                 message: objection.message,
             };
             let waivers = &case.circumstances.waivers;
-            match waiver::waived(&reason, waivers, policy.settings(), case.now) {
-                Some(waived) => {
-                    self.waived.push(waived);
-                    lifted.extend(objection.requirement);
-                }
-                None => {
-                    let to = match objection.decision {
-                        ObjectionDecision::Quarantine => Decision::Quarantine,
-                        ObjectionDecision::Refuse => Decision::Refuse,
-                    };
-                    self.reasons.push((to, reason));
-                    held.extend(objection.requirement);
-                }
+            if let Some(waived) = waiver::waived(&reason, waivers, policy.settings(), case.now) {
+                self.waived.push(waived);
+                lifted.extend(objection.requirement);
+                continue;
             }
+            let to = match objection.decision {
+                ObjectionDecision::Quarantine => Decision::Quarantine,
+                ObjectionDecision::Refuse => Decision::Refuse,
+            };
+            self.reasons.push((to, reason));
+            held.extend(objection.requirement);
         }
         if decision.admit || !self.reasons.is_empty() {
             return;
         }
-        let failing: Vec<_> = decision.requirements.iter().filter(|(_, holds)| !**holds).collect();
+        let failing: Vec<_> = decision
+            .requirements
+            .iter()
+            .filter(|(_, holds)| !**holds)
+            .collect();
         let open: Vec<&str> = failing
             .iter()
             .map(|(name, _)| name.as_str())
             .filter(|name| !lifted.iter().any(|l| l == name) || held.iter().any(|h| h == name))
             .collect();
         if failing.is_empty() {
-            self.undecided("it does not admit the file, although every requirement holds and nothing is objected");
+            self.undecided(
+                "it does not admit the file, although every requirement holds and nothing is objected",
+            );
         } else if !open.is_empty() {
             self.undecided(&format!(
                 "it does not admit the file and does not say why; these requirements do not hold: {}",
@@ -198,18 +207,38 @@ impl Judgment {
 
     /// In the order of the gate; within a check the severest first.
     fn sort(&mut self) {
-        let place = |check: &str| CheckName::ALL.iter().position(|name| name.as_str() == check).unwrap_or(CheckName::ALL.len());
+        let place = |check: &str| {
+            CheckName::ALL
+                .iter()
+                .position(|name| name.as_str() == check)
+                .unwrap_or(CheckName::ALL.len())
+        };
         self.reasons.sort_by(|(a_to, a), (b_to, b)| {
-            (place(&a.check), b_to, &a.check, &a.code, &a.message).cmp(&(place(&b.check), a_to, &b.check, &b.code, &b.message))
+            (place(&a.check), b_to, &a.check, &a.code, &a.message).cmp(&(
+                place(&b.check),
+                a_to,
+                &b.check,
+                &b.code,
+                &b.message,
+            ))
         });
         self.reasons.dedup();
         self.waived.sort_by(|a, b| {
-            (place(&a.check), &a.check, &a.code, &a.message).cmp(&(place(&b.check), &b.check, &b.code, &b.message))
+            (place(&a.check), &a.check, &a.code, &a.message).cmp(&(
+                place(&b.check),
+                &b.check,
+                &b.code,
+                &b.message,
+            ))
         });
     }
 
     fn decision(&self) -> Decision {
-        self.reasons.iter().map(|(to, _)| *to).max().unwrap_or(Decision::Admit)
+        self.reasons
+            .iter()
+            .map(|(to, _)| *to)
+            .max()
+            .unwrap_or(Decision::Admit)
     }
 }
 

@@ -85,7 +85,9 @@ fn check(objections: &[Objection]) -> Result<(), String> {
     for objection in objections {
         let word = |text: &str, longest: usize| {
             (1..=longest).contains(&text.len())
-                && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_./".contains(&c))
+                && text
+                    .bytes()
+                    .all(|c| c.is_ascii_alphanumeric() || b"-_./".contains(&c))
         };
         if !word(&objection.check, 64) || !word(&objection.code, 128) {
             return Err(format!(
@@ -95,11 +97,25 @@ fn check(objections: &[Objection]) -> Result<(), String> {
             ));
         }
         if objection.message.is_empty() || objection.message.len() > 4_000 {
-            return Err(format!("the objection {}/{} needs a message of 1 to 4000 bytes", objection.check, objection.code));
+            return Err(format!(
+                "the objection {}/{} needs a message of 1 to 4000 bytes",
+                objection.check, objection.code
+            ));
         }
         if !seen.insert(objection) {
-            return Err(format!("the objection {}/{} is there twice", objection.check, objection.code));
+            return Err(format!(
+                "the objection {}/{} is there twice",
+                objection.check, objection.code
+            ));
         }
     }
     Ok(())
+}
+
+/// The schema of [`RegoDecision`]; `schemas/policy-decision.schema.json` is its copy.
+pub fn decision_schema() -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let mut schema = settings.into_generator().into_root_schema_for::<RegoDecision>();
+    schema.insert("title".to_owned(), "chiron.policy-decision/v1".into());
+    schema.to_value()
 }

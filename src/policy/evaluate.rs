@@ -19,9 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Threads that may be at work on evaluations that nobody waits for any more. Threat: exhaustion of the processor.
 const MAX_LOST: usize = 2;
 /// Threads kept between evaluations.
-const MAX_IDLE: usize = 64;
+const MAX_IDLE: usize = 16;
 /// Stack of an evaluating thread, bytes; taken as it is used. Rules that call each other nest a hundred frames deep.
-const STACK: usize = 256 << 20;
+const STACK: usize = 64 << 20;
 /// Bytes of one answer. Threat: memory.
 pub(super) const MAX_ANSWER: usize = 1 << 20;
 /// Work between two looks at the clock, in steps of the interpreter.
@@ -80,7 +80,11 @@ impl Evaluator {
     }
 
     /// The values of `rules` (`data.…`) for an input, in their order; an undefined one is an error.
-    pub(super) fn values(&self, input: Value, rules: &[String]) -> Result<Vec<serde_json::Value>, EvaluateError> {
+    pub(super) fn values(
+        &self,
+        input: Value,
+        rules: &[String],
+    ) -> Result<Vec<serde_json::Value>, EvaluateError> {
         if self.lost.load(Ordering::Relaxed) >= MAX_LOST {
             return Err(EvaluateError::Exhausted);
         }

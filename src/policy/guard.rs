@@ -54,7 +54,13 @@ pub(super) fn install(engine: &mut Engine) -> anyhow::Result<()> {
         engine.add_extension(name.to_owned(), arguments_of(name), Box::new(refuse))?;
     }
     let source = Source::from_contents("builtin".to_owned(), "x".to_owned())?;
-    let span = Span { source, line: 1, col: 1, start: 0, end: 1 };
+    let span = Span {
+        source,
+        line: 1,
+        col: 1,
+        start: 0,
+        end: 1,
+    };
     for (name, arguments) in BOUNDED {
         if !BUILTINS.contains_key(name) {
             continue;
@@ -75,7 +81,10 @@ fn call(name: &str, span: &Span, values: &[Value]) -> anyhow::Result<Value> {
     for value in values {
         total = total.saturating_add(size(value, MAX_ARGUMENTS));
     }
-    anyhow::ensure!(total <= MAX_ARGUMENTS, "{name}: more than {MAX_ARGUMENTS} bytes of arguments");
+    anyhow::ensure!(
+        total <= MAX_ARGUMENTS,
+        "{name}: more than {MAX_ARGUMENTS} bytes of arguments"
+    );
     anyhow::ensure!(
         result_bound(name, values) <= MAX_RESULT,
         "{name}: the result could be larger than {MAX_RESULT} bytes"
@@ -86,14 +95,25 @@ fn call(name: &str, span: &Span, values: &[Value]) -> anyhow::Result<Value> {
     // The builtin wants the arguments' expressions only to say where an error is.
     let params: Vec<Ref<Expr>> = values
         .iter()
-        .map(|_| Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 }))
+        .map(|_| {
+            Ref::new(Expr::Null {
+                span: span.clone(),
+                value: Value::Null,
+                eidx: 0,
+            })
+        })
         .collect();
     builtin(span, &params, values, true)
 }
 
 /// What the result can be at most, bytes, where that is not bounded by the arguments' size.
 fn result_bound(name: &str, values: &[Value]) -> usize {
-    let text = |n: usize| values.get(n).and_then(|value| value.as_string().ok()).map_or(0, |text| text.len());
+    let text = |n: usize| {
+        values
+            .get(n)
+            .and_then(|value| value.as_string().ok())
+            .map_or(0, |text| text.len())
+    };
     let number = |n: usize| values.get(n).and_then(|value| value.as_i64().ok());
     match name {
         // A match of nothing between any two characters is replaced as well.
@@ -119,7 +139,9 @@ fn result_bound(name: &str, values: &[Value]) -> usize {
 
 /// Whether a format names a width or precision of more than three digits, or takes one from an argument.
 fn wide(format: Option<&Value>) -> bool {
-    let Some(Ok(format)) = format.map(Value::as_string) else { return false };
+    let Some(Ok(format)) = format.map(Value::as_string) else {
+        return false;
+    };
     let mut digits = 0;
     let mut after_percent = false;
     for c in format.chars() {

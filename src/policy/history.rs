@@ -53,13 +53,19 @@ impl History {
             .cloned();
         let regression = reproducibility.and_then(|facts| self.regression(version, facts));
         let (regression_from, regression_since) = regression.unzip();
-        HistoryStanding { downgrade_since, regression_from, regression_since }
+        HistoryStanding {
+            downgrade_since,
+            regression_from,
+            regression_since,
+        }
     }
 
     fn regression(&self, version: &str, facts: &Map<String, Value>) -> Option<(String, String)> {
         let text = |key: &str| facts.get(key).and_then(Value::as_str);
         // Only a rebuild measures: a file that was traced and not rebuilt has not fallen below anything.
-        if facts.get("pure") != Some(&Value::Bool(true)) || !matches!(text("rebuild"), Some("done" | "foreign")) {
+        if facts.get("pure") != Some(&Value::Bool(true))
+            || !matches!(text("rebuild"), Some("done" | "foreign"))
+        {
             return None;
         }
         let own = text("level").and_then(rank).unwrap_or(LEVELS.len());
@@ -90,12 +96,19 @@ mod tests {
     fn history() -> History {
         History {
             signed_since: Some("2.0".to_owned()),
-            levels: vec![("traced".into(), "1.0".into()), ("bit".into(), "2.0".into()), ("time".into(), "1.5".into())],
+            levels: vec![
+                ("traced".into(), "1.0".into()),
+                ("bit".into(), "2.0".into()),
+                ("time".into(), "1.5".into()),
+            ],
         }
     }
 
     fn facts(level: &str, rebuild: &str, pure: bool) -> Map<String, Value> {
-        json!({ "level": level, "rebuild": rebuild, "pure": pure }).as_object().unwrap().clone()
+        json!({ "level": level, "rebuild": rebuild, "pure": pure })
+            .as_object()
+            .unwrap()
+            .clone()
     }
 
     #[test]
@@ -105,8 +118,16 @@ mod tests {
         assert_eq!(since("2.1", None).as_deref(), Some("2.0"));
         assert_eq!(since("10.0", Some(Outcome::Error)).as_deref(), Some("2.0"));
         assert_eq!(since("2.1", Some(Outcome::Pass)), None);
-        assert_eq!(since("1.9", Some(Outcome::Absent)), None, "it was published before the first signature");
-        assert_eq!(since("1!0.1", Some(Outcome::Absent)).as_deref(), Some("2.0"), "epochs count");
+        assert_eq!(
+            since("1.9", Some(Outcome::Absent)),
+            None,
+            "it was published before the first signature"
+        );
+        assert_eq!(
+            since("1!0.1", Some(Outcome::Absent)).as_deref(),
+            Some("2.0"),
+            "epochs count"
+        );
         assert_eq!(since("0.9-eevee", Some(Outcome::Absent)).as_deref(), Some("2.0"));
     }
 
@@ -116,10 +137,24 @@ mod tests {
             history().standing(version, None, Some(facts)).regression_from
         };
         assert_eq!(from("2.1", &facts("time", "done", true)).as_deref(), Some("bit"));
-        assert_eq!(from("1.6", &facts("differs", "done", true)).as_deref(), Some("time"));
-        assert_eq!(from("2.1", &facts("failed", "done", true)).as_deref(), Some("bit"));
+        assert_eq!(
+            from("1.6", &facts("differs", "done", true)).as_deref(),
+            Some("time")
+        );
+        assert_eq!(
+            from("2.1", &facts("failed", "done", true)).as_deref(),
+            Some("bit")
+        );
         assert_eq!(from("2.1", &facts("bit", "done", true)), None);
-        assert_eq!(from("2.1", &facts("traced", "wanted", true)), None, "not rebuilt, so not measured");
-        assert_eq!(from("2.1", &facts("differs", "done", false)), None, "compiled wheels are recorded only");
+        assert_eq!(
+            from("2.1", &facts("traced", "wanted", true)),
+            None,
+            "not rebuilt, so not measured"
+        );
+        assert_eq!(
+            from("2.1", &facts("differs", "done", false)),
+            None,
+            "compiled wheels are recorded only"
+        );
     }
 }

@@ -45,6 +45,9 @@ pub struct PolicyInput {
     /// How old the file is.
     pub age: Age,
     /// The evidence by check. A check that did not run, or looked at other content, is not there.
+    #[schemars(extend("propertyNames" = {
+        "enum": ["structure", "hashes", "signature", "sbom", "reproducibility", "advisories"]
+    }))]
     pub checks: BTreeMap<CheckName, InputCheck>,
     /// The file held against its project's history.
     pub history: HistoryStanding,
@@ -163,7 +166,11 @@ impl PolicyInput {
                 about(CheckName::Signature).map(|(_, e)| e.outcome),
                 facts(CheckName::Reproducibility),
             ),
-            publishers: publisher::standings(&settings.publishers, &case.file.project, facts(CheckName::Signature)),
+            publishers: publisher::standings(
+                &settings.publishers,
+                &case.file.project,
+                facts(CheckName::Signature),
+            ),
             licence: InputLicence {
                 expression: expression.map(str::to_owned),
                 standing: licence::standing(expression, settings),
@@ -174,8 +181,14 @@ impl PolicyInput {
 
     /// The document's bytes and value, when it is what its schema says.
     pub(super) fn checked(&self) -> Result<Checked, String> {
-        if self.checks.values().any(|check| check.facts.values().any(|fact| deeper_than(fact, MAX_DEPTH))) {
-            return Err(format!("the facts of a check nest deeper than {MAX_DEPTH} levels"));
+        if self
+            .checks
+            .values()
+            .any(|check| check.facts.values().any(|fact| deeper_than(fact, MAX_DEPTH)))
+        {
+            return Err(format!(
+                "the facts of a check nest deeper than {MAX_DEPTH} levels"
+            ));
         }
         let document = serde_json::to_value(self).map_err(|error| error.to_string())?;
         checked(&document)
@@ -186,18 +199,26 @@ impl PolicyInput {
 pub(super) fn checked(document: &Value) -> Result<Checked, String> {
     let bytes = canonical(document);
     if bytes.len() > MAX_INPUT {
-        return Err(format!("the input has {} bytes, more than {MAX_INPUT}", bytes.len()));
+        return Err(format!(
+            "the input has {} bytes, more than {MAX_INPUT}",
+            bytes.len()
+        ));
     }
-    let Some(validator) = &*VALIDATOR else {
-        return Err("the schema of the input could not be read".to_owned());
-    };
+    let validator = VALIDATOR.as_ref().map_err(Clone::clone)?;
     if let Some(error) = validator.iter_errors(document).next() {
         let what: String = error.to_string().chars().take(300).collect();
-        return Err(format!("the input is not what its schema says, at {}: {what}", error.instance_path()));
+        return Err(format!(
+            "the input is not what its schema says, at {}: {what}",
+            error.instance_path()
+        ));
     }
     let text = std::str::from_utf8(&bytes).map_err(|error| error.to_string())?;
     let value = regorus::Value::from_json_str(text).map_err(|error| error.to_string())?;
-    Ok(Checked { digest: Digest::of(&bytes), bytes, value })
+    Ok(Checked {
+        digest: Digest::of(&bytes),
+        bytes,
+        value,
+    })
 }
 
 /// The schema of [`PolicyInput`]; `schemas/policy-input.schema.json` is its copy.
@@ -210,8 +231,11 @@ pub fn input_schema() -> Value {
     schema
 }
 
-static VALIDATOR: LazyLock<Option<jsonschema::Validator>> =
-    LazyLock::new(|| jsonschema::validator_for(&input_schema()).ok());
+/// Built once from the types; a test sees to it that it can be.
+static VALIDATOR: LazyLock<Result<jsonschema::Validator, String>> = LazyLock::new(|| {
+    jsonschema::validator_for(&input_schema())
+        .map_err(|error| format!("the schema of the input cannot be used: {error}"))
+});
 
 impl InputFile {
     fn of(file: &JudgedFile) -> Self {
@@ -247,7 +271,11 @@ impl Age {
         let since = |then: Timestamp| now.as_second() - then.as_second();
         let upload = upload.map(since);
         let first_sight = first_seen.map_or(0, since);
-        Self { upload, first_sight, later: upload.map_or(first_sight, |upload| upload.min(first_sight)) }
+        Self {
+            upload,
+            first_sight,
+            later: upload.map_or(first_sight, |upload| upload.min(first_sight)),
+        }
     }
 }
 
@@ -269,7 +297,12 @@ pub(super) fn canonical(value: &Value) -> Vec<u8> {
         match value {
             Value::Object(map) => {
                 let pairs: BTreeMap<&String, &Value> = map.iter().collect();
-                Value::Object(pairs.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
+                Value::Object(
+                    pairs
+                        .into_iter()
+                        .map(|(key, value)| (key.clone(), sorted(value)))
+                        .collect(),
+                )
             }
             Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
             other => other.clone(),

@@ -34,7 +34,10 @@ pub struct Kept {
 impl Kept {
     /// In `file`, over the policy that the configuration asks for.
     pub fn new(file: PathBuf, configured: &Policy) -> Self {
-        Self { file, configured: configured.digest() }
+        Self {
+            file,
+            configured: configured.digest(),
+        }
     }
 
     /// The policy that is kept and still stands in the place of the configured one.
@@ -46,12 +49,16 @@ impl Kept {
     pub fn policy(&self, settings: Settings) -> Result<Option<Policy>, PolicyError> {
         let failed = |why: String| PolicyError::Unreadable {
             path: self.file.display().to_string(),
-            why: format!("{why}; it holds the policy that was put in force last. Delete it to go back to the configured one"),
+            why: format!(
+                "{why}; it holds the policy that was put in force last. Delete it to go back to the configured one"
+            ),
         };
         let bytes = match fs::metadata(&self.file) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error.to_string())),
-            Ok(about) if about.len() > MAX_BYTES => return Err(failed(format!("more than {MAX_BYTES} bytes"))),
+            Ok(about) if about.len() > MAX_BYTES => {
+                return Err(failed(format!("more than {MAX_BYTES} bytes")));
+            }
             Ok(_) => fs::read(&self.file).map_err(|error| failed(error.to_string()))?,
         };
         let bundle: Bundle = serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
@@ -77,7 +84,11 @@ impl Kept {
                 _ => sync_folder(&self.file),
             };
         }
-        let bundle = Bundle { instead_of: self.configured, profile: policy.profile(), rules: rules.clone() };
+        let bundle = Bundle {
+            instead_of: self.configured,
+            profile: policy.profile(),
+            rules: rules.clone(),
+        };
         let fresh = self.file.with_extension("new");
         let mut out = File::create(&fresh)?;
         out.write_all(&serde_json::to_vec(&bundle)?)?;
@@ -106,7 +117,10 @@ mod tests {
     use super::*;
 
     fn rules(text: &str) -> SiteRules {
-        SiteRules { files: [("a.rego".to_owned(), text.to_owned())].into(), ..SiteRules::default() }
+        SiteRules {
+            files: [("a.rego".to_owned(), text.to_owned())].into(),
+            ..SiteRules::default()
+        }
     }
 
     #[test]
@@ -120,7 +134,10 @@ mod tests {
         let rules = rules("package chiron.site\nobjections := set()");
         let other = Policy::new(Profile::Strict, Settings::default(), &rules).unwrap();
         kept.keep(&other, &rules).unwrap();
-        assert_eq!(kept.policy(Settings::default()).unwrap().unwrap().digest(), other.digest());
+        assert_eq!(
+            kept.policy(Settings::default()).unwrap().unwrap().digest(),
+            other.digest()
+        );
 
         let changed = Kept::new(file.clone(), &Policy::builtin(Profile::Audit));
         assert!(changed.policy(Settings::default()).unwrap().is_none());
@@ -136,7 +153,13 @@ mod tests {
         let kept = Kept::new(file.clone(), &Policy::builtin(Profile::Standard));
         for text in ["", "{", "{}", "[[[["] {
             fs::write(&file, text).unwrap();
-            assert!(matches!(kept.policy(Settings::default()), Err(PolicyError::Unreadable { .. })), "{text}");
+            assert!(
+                matches!(
+                    kept.policy(Settings::default()),
+                    Err(PolicyError::Unreadable { .. })
+                ),
+                "{text}"
+            );
         }
     }
 }

@@ -35,12 +35,16 @@ pub(super) fn standing(expression: Option<&str>, settings: &Settings) -> Licence
     let listed = |list: &[String], licence: &LicenseReq| {
         let name = licence.to_string();
         let bare = licence.license.to_string();
-        list.iter().any(|listed| *listed == name || *listed == bare || same_family(listed, &bare))
+        list.iter()
+            .any(|listed| *listed == name || *listed == bare || same_family(listed, &bare))
     };
-    let good = parsed.evaluate(|licence| {
-        !listed(deny, licence) && (allow.is_empty() || listed(allow, licence))
-    });
-    if good { LicenceStanding::Allowed } else { LicenceStanding::Denied }
+    let good =
+        parsed.evaluate(|licence| !listed(deny, licence) && (allow.is_empty() || listed(allow, licence)));
+    if good {
+        LicenceStanding::Allowed
+    } else {
+        LicenceStanding::Denied
+    }
 }
 
 /// `GPL-3.0` in a list covers `GPL-3.0-only` and `GPL-3.0-or-later`, which SPDX writes in its place.
@@ -95,7 +99,10 @@ mod tests {
         let deny = lists(&[], &["AGPL-3.0"]);
         assert_eq!(standing(Some("MIT"), &deny), LicenceStanding::Allowed);
         assert_eq!(standing(Some("AGPL-3.0-only"), &deny), LicenceStanding::Denied);
-        assert_eq!(standing(Some("AGPL-3.0-only"), &lists(&[], &["AGPL-3.0-only"])), LicenceStanding::Denied);
+        assert_eq!(
+            standing(Some("AGPL-3.0-only"), &lists(&[], &["AGPL-3.0-only"])),
+            LicenceStanding::Denied
+        );
     }
 
     #[test]

@@ -4,9 +4,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::Policy;
 use super::input::input_schema;
 use super::syntax::{Part, Place, RuleSyntax, plain};
-use super::Policy;
 
 /// One thing to look at.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -23,7 +23,11 @@ pub struct Warning {
 pub fn lint(policy: &Policy) -> Vec<Warning> {
     let schema = input_schema();
     let mut warnings = Vec::new();
-    for module in policy.modules().iter().filter(|module| module.file.starts_with("site/")) {
+    for module in policy
+        .modules()
+        .iter()
+        .filter(|module| module.file.starts_with("site/"))
+    {
         for rule in &module.rules {
             admits_by_absence(rule, &mut warnings);
             unknown_fields(rule, &schema, &mut warnings);
@@ -53,7 +57,9 @@ fn admits_by_absence(rule: &RuleSyntax, warnings: &mut Vec<Warning>) {
 
 fn unknown_fields(rule: &RuleSyntax, schema: &Value, warnings: &mut Vec<Warning>) {
     for (path, place) in &rule.references {
-        let [Part::Name(root), rest @ ..] = path.as_slice() else { continue };
+        let [Part::Name(root), rest @ ..] = path.as_slice() else {
+            continue;
+        };
         if root == "input" && !in_test(rule) {
             check(rest, path, schema, schema, place, warnings);
         }
@@ -62,19 +68,27 @@ fn unknown_fields(rule: &RuleSyntax, schema: &Value, warnings: &mut Vec<Warning>
 
 /// Tests make inputs of their own.
 fn in_test(rule: &RuleSyntax) -> bool {
-    rule.path.split('.').any(|name| name.starts_with("test_") || name.ends_with("_test"))
+    rule.path
+        .split('.')
+        .any(|name| name.starts_with("test_") || name.ends_with("_test"))
 }
 
 /// Walks the path down the schema, until the schema says nothing more.
 fn check(rest: &[Part], path: &[Part], at: &Value, root: &Value, place: &Place, warnings: &mut Vec<Warning>) {
     let at = resolved(at, root);
-    let Some((part, rest)) = rest.split_first() else { return };
+    let Some((part, rest)) = rest.split_first() else {
+        return;
+    };
     if at["properties"].is_object() {
         let Part::Name(name) = part else { return };
         match at["properties"].get(name) {
             Some(below) => check(rest, path, below, root, place, warnings),
             None if at["additionalProperties"] == Value::Bool(false) => {
-                let known = at["properties"].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+                let known = at["properties"]
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(key, _)| key.as_str());
                 let nearest = known.max_by(|a, b| {
                     strsim::normalized_damerau_levenshtein(a, name)
                         .total_cmp(&strsim::normalized_damerau_levenshtein(b, name))

@@ -76,8 +76,10 @@ impl Policy {
     ///
     /// Whatever keeps the rules from being run as they are meant: see [`PolicyError`].
     pub fn new(profile: Profile, settings: Settings, site: &SiteRules) -> Result<Self, PolicyError> {
-        let mut sources: BTreeMap<String, String> =
-            SHARED.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
+        let mut sources: BTreeMap<String, String> = SHARED
+            .iter()
+            .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+            .collect();
         let packages = site_packages(site)?;
         let replaced = packages.values().any(|package| package == "chiron.profile");
         if !replaced {
@@ -89,7 +91,12 @@ impl Policy {
         }
         let data = json!({ "settings": settings, "site": site.data });
         let Compiled { engine, modules } = compile(&sources, &data)?;
-        let has = |rule: &str| modules.iter().flat_map(|m| &m.rules).any(|r| format!("data.{}", r.path) == rule);
+        let has = |rule: &str| {
+            modules
+                .iter()
+                .flat_map(|m| &m.rules)
+                .any(|r| format!("data.{}", r.path) == rule)
+        };
         if !has(DECISION) {
             return Err(PolicyError::Missing {
                 rule: DECISION.to_owned(),
@@ -159,7 +166,9 @@ impl Policy {
 
     /// How many persons a waiver needs.
     pub fn waiver_persons(&self) -> usize {
-        usize::try_from(self.0.settings.waiver_persons).unwrap_or(usize::MAX).max(1)
+        usize::try_from(self.0.settings.waiver_persons)
+            .unwrap_or(usize::MAX)
+            .max(1)
     }
 
     pub(super) fn modules(&self) -> &[ModuleSyntax] {
@@ -170,7 +179,11 @@ impl Policy {
         &self.0.entries
     }
 
-    pub(super) fn values(&self, input: regorus::Value, rules: &[String]) -> Result<Vec<Value>, EvaluateError> {
+    pub(super) fn values(
+        &self,
+        input: regorus::Value,
+        rules: &[String],
+    ) -> Result<Vec<Value>, EvaluateError> {
         match &self.0.evaluator {
             Ok(evaluator) => evaluator.values(input, rules),
             Err(error) => Err(EvaluateError::Failed(error.to_string())),
@@ -184,17 +197,26 @@ fn site_packages(site: &SiteRules) -> Result<BTreeMap<String, String>, PolicyErr
     for (file, text) in &site.files {
         let bytes = text.len() as u64;
         if bytes > super::compile::MAX_FILE {
-            return Err(PolicyError::TooLong { file: file.clone(), bytes });
+            return Err(PolicyError::TooLong {
+                file: file.clone(),
+                bytes,
+            });
         }
         let package = Engine::new()
             .add_policy(format!("site/{file}"), text.clone())
             .map_err(|error| PolicyError::Parse(shortened(&error.to_string())))?;
         let package = package.trim_start_matches("data.").to_owned();
         let family = |name: &str| {
-            package == name || package.strip_prefix(name).is_some_and(|rest| rest.starts_with('.') || rest == "_test")
+            package == name
+                || package
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with('.') || rest == "_test")
         };
         if !family("chiron.site") && !family("chiron.profile") {
-            return Err(PolicyError::Package { file: file.clone(), package });
+            return Err(PolicyError::Package {
+                file: file.clone(),
+                package,
+            });
         }
         packages.insert(file.clone(), package);
     }
@@ -211,7 +233,10 @@ pub struct InForce {
 impl InForce {
     /// Starts with a policy.
     pub fn new(policy: Policy) -> Self {
-        Self { now: Arc::new(RwLock::new(Arc::new(policy))), kept: None }
+        Self {
+            now: Arc::new(RwLock::new(Arc::new(policy))),
+            kept: None,
+        }
     }
 
     /// Starts with the policy that a file keeps, or else with the configured one.
@@ -221,7 +246,10 @@ impl InForce {
     /// As [`Kept::policy`].
     pub fn kept(kept: Kept, configured: Policy) -> Result<Self, PolicyError> {
         let policy = kept.policy(configured.settings().clone())?.unwrap_or(configured);
-        Ok(Self { kept: Some(kept), ..Self::new(policy) })
+        Ok(Self {
+            kept: Some(kept),
+            ..Self::new(policy)
+        })
     }
 
     /// Where a policy that is put in force is kept.

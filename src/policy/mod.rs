@@ -30,7 +30,7 @@ mod tests;
 pub use age::MinimumAge;
 pub use compile::PolicyError;
 pub use decide::{Case, Circumstances, Decided, decide, decide_with_input};
-pub use decision::{Objection, ObjectionDecision, RegoDecision};
+pub use decision::{Objection, ObjectionDecision, RegoDecision, decision_schema};
 pub use evaluate::EvaluateError;
 pub use history::{History, HistoryStanding};
 pub use input::{INPUT_SCHEMA, PolicyInput, input_schema};
@@ -42,5 +42,7 @@ pub use publisher::{PublisherRule, PublisherStanding};
 pub use settings::{NEVER_WAIVED, Settings};
 pub use site::SiteRules;
 pub use testing::{TestResult, test};
-pub use verdict::{AdvisoriesRef, CheckRow, Decision, JudgedFile, PolicyRef, Reason, VERDICT_SCHEMA, Verdict};
+pub use verdict::{
+    AdvisoriesRef, CheckRow, Decision, JudgedFile, PolicyRef, Reason, VERDICT_SCHEMA, Verdict,
+};
 pub use waiver::{WaivedReason, Waiver, is_never_waived};

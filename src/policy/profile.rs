@@ -19,10 +19,16 @@ pub enum Profile {
 pub(super) const SHARED: [(&str, &str); 6] = [
     ("chiron/advisories.rego", include_str!("rego/advisories.rego")),
     ("chiron/checks.rego", include_str!("rego/checks.rego")),
-    ("chiron/circumstances.rego", include_str!("rego/circumstances.rego")),
+    (
+        "chiron/circumstances.rego",
+        include_str!("rego/circumstances.rego"),
+    ),
     ("chiron/history.rego", include_str!("rego/history.rego")),
     ("chiron/publishers.rego", include_str!("rego/publishers.rego")),
-    ("chiron/reproducibility.rego", include_str!("rego/reproducibility.rego")),
+    (
+        "chiron/reproducibility.rego",
+        include_str!("rego/reproducibility.rego"),
+    ),
 ];
 
 impl Profile {

@@ -42,7 +42,12 @@ impl PublisherRule {
     /// A rule that names neither a key nor somebody: everybody who has an account at the issuer would satisfy it.
     pub fn new(number: usize, publisher: &Publisher) -> Result<Self, PolicyError> {
         let name = format!("publisher[{number}]");
-        let refused = |why: &str| Err(PolicyError::Setting(format!("{name} ({}): {why}", publisher.project)));
+        let refused = |why: &str| {
+            Err(PolicyError::Setting(format!(
+                "{name} ({}): {why}",
+                publisher.project
+            )))
+        };
         let mut requires = BTreeMap::new();
         let mut require = |key: &str, value: Option<&String>| {
             if let Some(value) = value {
@@ -68,7 +73,9 @@ impl PublisherRule {
         };
         if publisher.kind == PublisherKind::Key {
             if publisher.key.is_none() || requires.len() > 1 {
-                return refused("the kind `key` takes `key`, the name of a public key of the trust roots, and nothing else");
+                return refused(
+                    "the kind `key` takes `key`, the name of a public key of the trust roots, and nothing else",
+                );
             }
         } else if publisher.key.is_some() {
             return refused("`key` goes with the kind `key`");
@@ -76,12 +83,18 @@ impl PublisherRule {
             && publisher.identity.is_none()
             && publisher.repository_id.is_none()
         {
-            return refused("give `repository`, `repository_id` or `identity`: anybody has an account at the issuer");
+            return refused(
+                "give `repository`, `repository_id` or `identity`: anybody has an account at the issuer",
+            );
         }
         if let Some(issuer) = issuer {
             requires.insert("issuer".to_owned(), issuer);
         }
-        Ok(Self { name, project: publisher.project.clone(), requires })
+        Ok(Self {
+            name,
+            project: publisher.project.clone(),
+            requires,
+        })
     }
 }
 
@@ -105,7 +118,9 @@ pub(super) fn standings(
         .map(|rule| PublisherStanding {
             rule: rule.name.clone(),
             requires: rule.requires.clone(),
-            satisfied: attestations.iter().any(|attestation| says(attestation, &rule.requires)),
+            satisfied: attestations
+                .iter()
+                .any(|attestation| says(attestation, &rule.requires)),
         })
         .collect()
 }
@@ -124,7 +139,9 @@ fn says(attestation: &Map<String, Value>, requires: &BTreeMap<String, String>) -
                 let wanted = wanted.trim_matches('/').to_ascii_lowercase();
                 found == wanted || (!wanted.contains("://") && path_of(&found) == Some(wanted.as_str()))
             }
-            "workflow" => found == *wanted || (!wanted.contains('/') && found.rsplit('/').next() == Some(wanted)),
+            "workflow" => {
+                found == *wanted || (!wanted.contains('/') && found.rsplit('/').next() == Some(wanted))
+            }
             _ => found == *wanted,
         }
     })
@@ -165,22 +182,37 @@ mod tests {
             "workflow": ".github/workflows/release.yml",
         });
         change(&mut attestation);
-        json!({ "attestations": [attestation] }).as_object().unwrap().clone()
+        json!({ "attestations": [attestation] })
+            .as_object()
+            .unwrap()
+            .clone()
     }
 
     #[test]
     fn every_given_key_must_agree_in_one_verified_attestation() {
         let rules = [PublisherRule::new(0, &github()).unwrap()];
-        let satisfied = |change: fn(&mut Value)| standings(&rules, "acme-a", Some(&facts(change)))[0].satisfied;
+        let satisfied =
+            |change: fn(&mut Value)| standings(&rules, "acme-a", Some(&facts(change)))[0].satisfied;
         assert!(satisfied(|_| ()));
         assert!(satisfied(|a| a["repository"] = "Acme/Tool".into()));
         assert!(!satisfied(|a| a["verified"] = false.into()));
-        assert!(!satisfied(|a| a["repository"] = "https://github.com/evil/tool".into()));
-        assert!(!satisfied(|a| a["repository"] = "https://github.com/evil/acme/tool".into()));
-        assert!(!satisfied(|a| a["repository_id"] = "43".into()), "a resurrected repository");
-        assert!(!satisfied(|a| a["workflow"] = ".github/workflows/prerelease.yml".into()));
+        assert!(!satisfied(
+            |a| a["repository"] = "https://github.com/evil/tool".into()
+        ));
+        assert!(!satisfied(
+            |a| a["repository"] = "https://github.com/evil/acme/tool".into()
+        ));
+        assert!(
+            !satisfied(|a| a["repository_id"] = "43".into()),
+            "a resurrected repository"
+        );
+        assert!(!satisfied(
+            |a| a["workflow"] = ".github/workflows/prerelease.yml".into()
+        ));
         assert!(!satisfied(|a| a["issuer"] = "https://gitlab.com".into()));
-        assert!(!satisfied(|a| { a.as_object_mut().unwrap().remove("workflow"); }));
+        assert!(!satisfied(|a| {
+            a.as_object_mut().unwrap().remove("workflow");
+        }));
     }
 
     #[test]
@@ -192,11 +224,21 @@ mod tests {
 
     #[test]
     fn a_rule_that_lets_anybody_sign_is_refused() {
-        let anybody = Publisher { repository: None, repository_id: None, ..github() };
+        let anybody = Publisher {
+            repository: None,
+            repository_id: None,
+            ..github()
+        };
         assert!(PublisherRule::new(0, &anybody).is_err());
-        let no_issuer = Publisher { kind: PublisherKind::Other, ..github() };
+        let no_issuer = Publisher {
+            kind: PublisherKind::Other,
+            ..github()
+        };
         assert!(PublisherRule::new(0, &no_issuer).is_err());
-        let key = Publisher { kind: PublisherKind::Key, ..github() };
+        let key = Publisher {
+            kind: PublisherKind::Key,
+            ..github()
+        };
         assert!(PublisherRule::new(0, &key).is_err());
     }
 }

@@ -53,7 +53,9 @@ impl SiteRules {
                     open.push((entry.path(), format!("{prefix}{name}/"), depth + 1));
                     continue;
                 }
-                let rego = Path::new(&name).extension().is_some_and(|extension| extension == "rego");
+                let rego = Path::new(&name)
+                    .extension()
+                    .is_some_and(|extension| extension == "rego");
                 let data = depth == 0 && (name == "data.json" || name == "data.toml");
                 if !rego && !data {
                     continue;
@@ -82,9 +84,13 @@ impl SiteRules {
     }
 
     fn add_data(&mut self, file: &str, text: &str) -> Result<(), PolicyError> {
-        let failed = |why: String| PolicyError::Data { file: file.to_owned(), why };
+        let failed = |why: String| PolicyError::Data {
+            file: file.to_owned(),
+            why,
+        };
         let value: Value = if file == "data.toml" {
-            let table: toml::Table = toml::from_str(text).map_err(|error| failed(error.message().to_owned()))?;
+            let table: toml::Table =
+                toml::from_str(text).map_err(|error| failed(error.message().to_owned()))?;
             serde_json::to_value(table).map_err(|error| failed(error.to_string()))?
         } else {
             serde_json::from_str(text).map_err(|error| failed(error.to_string()))?
@@ -116,15 +122,23 @@ impl Policy {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> PolicyError {
-    PolicyError::Unreadable { path: path.display().to_string(), why: error.to_string() }
+    PolicyError::Unreadable {
+        path: path.display().to_string(),
+        why: error.to_string(),
+    }
 }
 
 /// The length is looked at before the file is read.
 fn text_of(path: &Path, total: &mut u64) -> Result<String, PolicyError> {
-    let bytes = fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+    let bytes = fs::metadata(path)
+        .map_err(|error| unreadable(path, &error))?
+        .len();
     *total += bytes;
     if bytes > MAX_FILE || *total > MAX_TOTAL {
-        return Err(PolicyError::TooLong { file: path.display().to_string(), bytes });
+        return Err(PolicyError::TooLong {
+            file: path.display().to_string(),
+            bytes,
+        });
     }
     fs::read_to_string(path).map_err(|error| unreadable(path, &error))
 }

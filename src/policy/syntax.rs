@@ -22,7 +22,7 @@ impl std::fmt::Display for Place {
 impl Place {
     fn of(span: &Span) -> Self {
         Self {
-            file: span.source.file().to_string(),
+            file: span.source.file().clone(),
             line: span.line,
             column: span.col,
         }
@@ -72,9 +72,12 @@ pub(super) fn read(module: &Module) -> ModuleSyntax {
         };
         imports.insert(alias, path);
     }
-    let rules = module.policy.iter().map(|rule| read_rule(rule, &package, &imports));
+    let rules = module
+        .policy
+        .iter()
+        .map(|rule| read_rule(rule, &package, &imports));
     ModuleSyntax {
-        file: module.package.span.source.file().to_string(),
+        file: module.package.span.source.file().clone(),
         rules: rules.collect(),
         package,
     }
@@ -153,7 +156,12 @@ impl Walk<'_> {
         for statement in &query.stmts {
             match &statement.literal {
                 Literal::SomeVars { .. } => {}
-                Literal::SomeIn { key, value, collection, .. } => {
+                Literal::SomeIn {
+                    key,
+                    value,
+                    collection,
+                    ..
+                } => {
                     if let Some(key) = key {
                         self.expr(key);
                     }
@@ -202,12 +210,16 @@ impl Walk<'_> {
                 self.expr(term);
                 self.query(query);
             }
-            Expr::ObjectCompr { key, value, query, .. } => {
+            Expr::ObjectCompr {
+                key, value, query, ..
+            } => {
                 self.expr(key);
                 self.expr(value);
                 self.query(query);
             }
-            Expr::Call { span, fcn, params, .. } => {
+            Expr::Call {
+                span, fcn, params, ..
+            } => {
                 let name = plain(&self.resolved(parts(fcn)));
                 self.found.calls.push((name, Place::of(span)));
                 for param in params {
@@ -221,11 +233,18 @@ impl Walk<'_> {
                 self.expr(lhs);
                 self.expr(rhs);
             }
-            Expr::BinExpr { lhs, rhs, .. } | Expr::ArithExpr { lhs, rhs, .. } | Expr::AssignExpr { lhs, rhs, .. } => {
+            Expr::BinExpr { lhs, rhs, .. }
+            | Expr::ArithExpr { lhs, rhs, .. }
+            | Expr::AssignExpr { lhs, rhs, .. } => {
                 self.expr(lhs);
                 self.expr(rhs);
             }
-            Expr::Membership { key, value, collection, .. } => {
+            Expr::Membership {
+                key,
+                value,
+                collection,
+                ..
+            } => {
                 if let Some(key) = key {
                     self.expr(key);
                 }
@@ -236,8 +255,12 @@ impl Walk<'_> {
     }
 
     fn zero(&mut self, counted: &Expr, zero: &Expr, span: &Span) {
-        let Expr::Call { fcn, params, .. } = counted else { return };
-        let Expr::Number { span: number, .. } = zero else { return };
+        let Expr::Call { fcn, params, .. } = counted else {
+            return;
+        };
+        let Expr::Number { span: number, .. } = zero else {
+            return;
+        };
         if plain(&parts(fcn)) == "count"
             && number.text() == "0"
             && let Some(Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. }) =
@@ -262,7 +285,9 @@ impl Walk<'_> {
     }
 
     fn resolved(&self, path: Vec<Part>) -> Vec<Part> {
-        let Some(Part::Name(first)) = path.first() else { return path };
+        let Some(Part::Name(first)) = path.first() else {
+            return path;
+        };
         match self.imports.get(first) {
             Some(target) if first != "data" && first != "input" => {
                 target.iter().cloned().chain(path.into_iter().skip(1)).collect()

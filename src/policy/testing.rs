@@ -25,12 +25,20 @@ pub fn test(policy: &Policy) -> Vec<TestResult> {
         .modules()
         .iter()
         .flat_map(|module| &module.rules)
-        .filter(|rule| rule.path.rsplit('.').next().is_some_and(|name| name.starts_with("test_")))
+        .filter(|rule| {
+            rule.path
+                .rsplit('.')
+                .next()
+                .is_some_and(|name| name.starts_with("test_"))
+        })
         .map(|rule| (rule.path.clone(), rule.place.to_string()))
         .collect();
     tests.sort();
     tests.dedup_by(|a, b| a.0 == b.0);
-    tests.into_iter().map(|(name, place)| run(policy, name, place)).collect()
+    tests
+        .into_iter()
+        .map(|(name, place)| run(policy, name, place))
+        .collect()
 }
 
 fn run(policy: &Policy, name: String, place: String) -> TestResult {
@@ -41,5 +49,10 @@ fn run(policy: &Policy, name: String, place: String) -> TestResult {
         Err(EvaluateError::Undefined(_)) => Some("it is undefined: something in it does not hold".to_owned()),
         Err(error) => Some(error.to_string()),
     };
-    TestResult { name, place, passed: why.is_none(), why }
+    TestResult {
+        name,
+        place,
+        passed: why.is_none(),
+        why,
+    }
 }

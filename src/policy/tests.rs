@@ -1,6 +1,7 @@
 //! The judgment: what each profile makes of evidence, and that nothing is admitted by mistake.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod circumstances;
 mod closed;
 mod profiles;
 mod site;
@@ -44,7 +45,10 @@ fn given() -> Given {
         evidence: Vec::new(),
         handed_in: false,
         taken_by: None,
-        around: Circumstances { first_seen: Some(now()), ..Circumstances::default() },
+        around: Circumstances {
+            first_seen: Some(now()),
+            ..Circumstances::default()
+        },
     }
     .with(Structure, Outcome::Pass, &json!({}))
     .with(Hashes, Outcome::Pass, &json!({}))
@@ -57,7 +61,11 @@ fn given() -> Given {
 /// As [`given`], with everything that `strict` asks for.
 fn exemplary() -> Given {
     given()
-        .with(CheckName::Signature, Outcome::Pass, &json!({ "attestations": [attestation()] }))
+        .with(
+            CheckName::Signature,
+            Outcome::Pass,
+            &json!({ "attestations": [attestation()] }),
+        )
         .with(CheckName::Sbom, Outcome::Pass, &json!({ "origin": "published" }))
         .level("bit", "done")
 }
@@ -85,7 +93,11 @@ impl Given {
     }
 
     fn failing(self, check: CheckName, code: &str) -> Self {
-        self.with(check, Outcome::Fail, &json!({ "findings": [{ "code": code, "detail": "d" }] }))
+        self.with(
+            check,
+            Outcome::Fail,
+            &json!({ "findings": [{ "code": code, "detail": "d" }] }),
+        )
     }
 
     fn level(self, level: &str, rebuild: &str) -> Self {
@@ -104,7 +116,11 @@ impl Given {
             "fixed_in": ["2.0"], "summary": "s", "vex": null,
         });
         change(&mut record);
-        self.with(CheckName::Advisories, Outcome::Fail, &json!({ "matched": [record] }))
+        self.with(
+            CheckName::Advisories,
+            Outcome::Fail,
+            &json!({ "matched": [record] }),
+        )
     }
 
     fn without(mut self, check: CheckName) -> Self {
@@ -128,7 +144,11 @@ impl Given {
     }
 
     fn judge(&self, policy: &Policy) -> Verdict {
-        let evidence: Vec<_> = self.evidence.iter().map(|e| (Digest::of(&e.to_bytes()), e.clone())).collect();
+        let evidence: Vec<_> = self
+            .evidence
+            .iter()
+            .map(|e| (Digest::of(&e.to_bytes()), e.clone()))
+            .collect();
         let case = Case {
             file: JudgedFile {
                 filename: self.filename.to_owned(),
@@ -144,7 +164,11 @@ impl Given {
             now: now(),
         };
         let decided = decide_with_input(policy, &case);
-        assert_eq!(decide_with_input(policy, &case), decided, "the same inputs give the same verdict");
+        assert_eq!(
+            decide_with_input(policy, &case),
+            decided,
+            "the same inputs give the same verdict"
+        );
         assert_eq!(decided.input.as_deref().map(Digest::of), decided.verdict.input);
         decided.verdict
     }
@@ -152,7 +176,11 @@ impl Given {
     /// The decision, and the reasons as `check/code`.
     fn codes(&self, policy: &Policy) -> (Decision, Vec<String>) {
         let verdict = self.judge(policy);
-        let codes = verdict.reasons.iter().map(|r| format!("{}/{}", r.check, r.code)).collect();
+        let codes = verdict
+            .reasons
+            .iter()
+            .map(|r| format!("{}/{}", r.check, r.code))
+            .collect();
         (verdict.decision, codes)
     }
 }
@@ -161,7 +189,12 @@ impl Given {
 #[track_caller]
 fn expect(policy: &Policy, given: &Given, decision: Decision, codes: &[&str]) {
     let codes: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
-    assert_eq!(given.codes(policy), (decision, codes), "{:#?}", given.judge(policy).reasons);
+    assert_eq!(
+        given.codes(policy),
+        (decision, codes),
+        "{:#?}",
+        given.judge(policy).reasons
+    );
 }
 
 fn standard() -> Policy {

@@ -159,14 +159,19 @@ mod optional_digest {
     struct Prefixed(#[serde(with = "chiron_storage::digest::prefixed")] Digest);
 
     #[allow(clippy::ref_option)] // serde's shape
-    pub(super) fn serialize<S: Serializer>(digest: &Option<Digest>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        digest: &Option<Digest>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match digest {
             Some(digest) => chiron_storage::digest::prefixed::serialize(digest, serializer),
             None => serializer.serialize_none(),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Digest>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Digest>, D::Error> {
         Option::<Prefixed>::deserialize(deserializer).map(|found| found.map(|Prefixed(digest)| digest))
     }
 }

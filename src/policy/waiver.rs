@@ -48,10 +48,19 @@ pub struct WaivedReason {
 impl Waiver {
     /// Whether it stands at `now` with as many persons as the site asks for.
     fn stands(&self, settings: &Settings, now: Timestamp) -> bool {
-        let mut persons: Vec<&str> = self.by.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
+        let mut persons: Vec<&str> = self
+            .by
+            .iter()
+            .map(|name| name.trim())
+            .filter(|name| !name.is_empty())
+            .collect();
         persons.sort_unstable();
         persons.dedup();
-        now < self.until && persons.len() >= usize::try_from(settings.waiver_persons).unwrap_or(usize::MAX).max(1)
+        now < self.until
+            && persons.len()
+                >= usize::try_from(settings.waiver_persons)
+                    .unwrap_or(usize::MAX)
+                    .max(1)
     }
 
     fn covers(&self, reason: &Reason) -> bool {
@@ -78,7 +87,9 @@ pub(super) fn waived(
     if is_never_waived(&reason.check, &reason.code, settings) {
         return None;
     }
-    let waiver = waivers.iter().find(|waiver| waiver.covers(reason) && waiver.stands(settings, now))?;
+    let waiver = waivers
+        .iter()
+        .find(|waiver| waiver.covers(reason) && waiver.stands(settings, now))?;
     Some(WaivedReason {
         check: reason.check.clone(),
         code: reason.code.clone(),
@@ -107,8 +118,15 @@ mod tests {
     }
 
     fn counts(waiver: Waiver, check: &str, code: &str, persons: u32, at: i64) -> bool {
-        let reason = Reason { check: check.to_owned(), code: code.to_owned(), message: "m".to_owned() };
-        let settings = Settings { waiver_persons: persons, ..Settings::default() };
+        let reason = Reason {
+            check: check.to_owned(),
+            code: code.to_owned(),
+            message: "m".to_owned(),
+        };
+        let settings = Settings {
+            waiver_persons: persons,
+            ..Settings::default()
+        };
         waived(&reason, &[waiver], &settings, Timestamp::from_second(at).unwrap()).is_some()
     }
 
@@ -139,8 +157,17 @@ mod tests {
             ("policy", "filename-reuse"),
             ("policy", "undecided"),
         ] {
-            assert!(!counts(waiver(check, None, &["ann"]), check, code, 1, 0), "{check}/{code}");
+            assert!(
+                !counts(waiver(check, None, &["ann"]), check, code, 1, 0),
+                "{check}/{code}"
+            );
         }
-        assert!(counts(waiver("advisories", None, &["ann"]), "advisories", "critical", 1, 0));
+        assert!(counts(
+            waiver("advisories", None, &["ann"]),
+            "advisories",
+            "critical",
+            1,
+            0
+        ));
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::stored::upload_time;
 use super::{RebuildError, Rebuilder, Sdist, Wheel};
 use crate::blocking::{self, Lost};
-use crate::catalog::FileState;
+use crate::catalog::{FileRow, FileState};
 use crate::mirror::Asked;
 use crate::package::{DistKind, DistributionFilename};
 use crate::verify::reproducibility::Rebuilt;
@@ -45,13 +45,14 @@ impl Rebuilder {
         self.rebuild(&published, &sdist, as_of.or(uploaded), cancel).await
     }
 
-    /// Rebuilds a wheel that upstream lists: brings it and its source in through the gate first.
+    /// Rebuilds a wheel that upstream lists: brings it and its source in through the gate first. Gives the
+    /// wheel's row too.
     pub async fn listed(
         &self,
         name: &DistributionFilename,
         sha256: Digest,
         cancel: &CancellationToken,
-    ) -> Result<Rebuilt, RebuildError> {
+    ) -> Result<(FileRow, Rebuilt), RebuildError> {
         self.sandbox().map_err(Clone::clone)?;
         let mirror = &self.0.mirror;
         let at_hand = |why: String| RebuildError::AtHand {
@@ -83,7 +84,8 @@ impl Rebuilder {
         let limits = &mirror.gate().setup.archive;
         let wheel = Wheel::read(name.clone(), self.blob(&row).await?, limits).await?;
         let (sdist, uploaded) = self.source_upstream(name).await?;
-        self.rebuild(&wheel, &sdist, uploaded, cancel).await
+        let rebuilt = self.rebuild(&wheel, &sdist, uploaded, cancel).await?;
+        Ok(((*row).clone(), rebuilt))
     }
 
     /// The source of the same release as upstream lists it, after the gate, and when the wheel was published.

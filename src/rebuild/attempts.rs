@@ -1,6 +1,7 @@
 //! The attempts on one wheel, in the order in which they are most likely to end the matter.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use chiron_storage::Digest;
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use super::source::BuildSystem;
 use super::{RebuildError, Sdist, Settings, Wheel};
 use crate::blocking::{self, Lost};
 use crate::mirror::Mirror;
-use crate::package::Specifiers;
+use crate::package::{Specifiers, Version};
 use crate::verify::reproducibility::{
     ATTEMPT_SCHEMA, Attempt, BackendFrom, CompareLimits, Level, PinnedFile, Rebuilt, compare,
 };
@@ -54,7 +55,12 @@ struct Built {
     log_cut: bool,
     output: Option<Vec<u8>>,
     problem: Option<String>,
+    /// It went beyond its limits.
     killed: bool,
+    /// Its environment could not be put together.
+    unresolved: bool,
+    /// The interpreter, where it is not the configured one.
+    python: Option<Version>,
 }
 
 impl Work<'_> {
@@ -78,18 +84,26 @@ impl Work<'_> {
         };
         let mut shelf = Shelf::new(self.mirror.clone(), self.sandbox.python().clone(), self.as_of);
         let mut attempts: Vec<Attempt> = Vec::new();
+        // Another epoch does not find the distributions that could not be found.
+        let mut without_environment: Vec<BackendFrom> = Vec::new();
         for way in self.ways()? {
             let best = attempts.iter().map(|attempt| attempt.level).max();
+            if without_environment.contains(&way.from) {
+                continue;
+            }
             if best.is_some_and(|best| self.is_enough(best, &way, &attempts)) {
                 continue;
             }
             let began = Timestamp::now();
             let built = self.build(&way, &system, &mut shelf).await?;
-            let killed = built.killed;
+            let (killed, unresolved) = (built.killed, built.unresolved);
             attempts.push(self.judge(&way, Some(&system), began, built).await?);
             // What went beyond its limits would do so again, and cost as much each time.
             if killed {
                 break;
+            }
+            if unresolved {
+                without_environment.push(way.from);
             }
         }
         Ok(Rebuilt::new(attempts))
@@ -205,7 +219,10 @@ impl Work<'_> {
         if let Some(epoch) = way.epoch {
             env.insert("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string());
         }
-        let mut built = Built::default();
+        let mut built = Built {
+            python: other.as_ref().map(|other| other.python().version().clone()),
+            ..Built::default()
+        };
         let mut asked: Vec<String> = Vec::new();
         for _ in 0..MAX_ASKS {
             let requires: Vec<String> = system.requires.iter().chain(&asked).cloned().collect();
@@ -214,6 +231,7 @@ impl Work<'_> {
                 Err(why) => {
                     return Ok(Built {
                         problem: Some(why),
+                        unresolved: true,
                         ..built
                     });
                 }
@@ -236,9 +254,7 @@ impl Work<'_> {
             match answer.outcome {
                 Ok(Done::Built { filename, bytes }) => {
                     if filename != self.wheel.name.raw() {
-                        built
-                            .log
-                            .push_str(&format!("\nthe build calls its wheel {filename:?}\n"));
+                        let _ = writeln!(built.log, "\nthe build calls its wheel {filename:?}");
                     }
                     built.output = Some(bytes);
                     return Ok(built);
@@ -294,7 +310,10 @@ impl Work<'_> {
             output,
             problem,
             killed: _,
+            unresolved: _,
+            python,
         } = built;
+        let python = python.unwrap_or_else(|| self.sandbox.python().version().clone());
         let digest = output.as_deref().map(Digest::of);
         let (level, diff, diff_cut) = match output {
             None => (Level::Failed, String::new(), false),
@@ -317,7 +336,7 @@ impl Work<'_> {
             source: pinned(self.sdist.name.raw(), self.sdist.sha256),
             level,
             problem,
-            backend: self.backend(system, &environment),
+            backend: Self::backend(system, &environment),
             backend_from: way.from,
             recipe: way
                 .recipe
@@ -330,7 +349,7 @@ impl Work<'_> {
                 .iter()
                 .map(|taken| pinned(taken.name.raw(), taken.sha256))
                 .collect(),
-            python: format!("Python {}", self.sandbox.python().version()),
+            python: format!("Python {python}"),
             sandbox: self.sandbox.version().to_owned(),
             started,
             finished: Timestamp::now(),
@@ -343,7 +362,7 @@ impl Work<'_> {
     }
 
     /// The backend as a pin, `setuptools==75.1.0`; that of a source which brings its own has no version.
-    fn backend(&self, system: Option<&BuildSystem>, environment: &Environment) -> String {
+    fn backend(system: Option<&BuildSystem>, environment: &Environment) -> String {
         let Some(system) = system else {
             return String::new();
         };

@@ -61,7 +61,7 @@ impl Census {
     }
 
     /// Kills everything that can be found at once; what cannot dies with its first process.
-    pub(super) fn kill(&self, root: u32) {
+    pub(super) fn kill(root: u32) {
         for pid in descendants(root) {
             if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::KILL);
@@ -143,7 +143,7 @@ mod tests {
         assert!(descendants(me).contains(&child.id()));
         assert_eq!(parent_of(below[0]), Some(child.id()));
         assert_eq!(threads_of(below[0]), 1);
-        Census::default().kill(child.id());
+        Census::kill(child.id());
         child.kill().unwrap();
         child.wait().unwrap();
     }

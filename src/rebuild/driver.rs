@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::BuildLimits;
 use super::sandbox::Sandbox;
 use super::watch::{Killed, Ran};
 
@@ -144,7 +145,7 @@ pub(super) fn drive(
     if ran.killed == Some(Killed::Cancelled) {
         return Ok(None);
     }
-    let outcome = understand(&ran, sandbox)?;
+    let outcome = understand(&ran, sandbox.limits())?;
     Ok(Some(Answer {
         outcome,
         killed: ran.killed.is_some(),
@@ -153,9 +154,9 @@ pub(super) fn drive(
     }))
 }
 
-fn understand(ran: &Ran, sandbox: &Sandbox) -> std::io::Result<Result<Done, String>> {
+fn understand(ran: &Ran, limits: &BuildLimits) -> std::io::Result<Result<Done, String>> {
     if let Some(killed) = ran.killed {
-        return Ok(Err(killed.why(sandbox.limits())));
+        return Ok(Err(killed.why(limits)));
     }
     let said = match serde_json::from_slice::<Said>(&ran.head) {
         Ok(said) if ran.status == Some(0) => said,
@@ -186,4 +187,73 @@ fn understand(ran: &Ran, sandbox: &Sandbox) -> std::io::Result<Result<Done, Stri
         }
         Said::Built { size, .. } => Err(format!("the build said {size} bytes and gave {}", ran.body_size)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::io::{Seek as _, Write as _};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn said(head: &[u8], body: &[u8], status: Option<i32>) -> Result<Done, String> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(body).unwrap();
+        file.rewind().unwrap();
+        let ran = Ran {
+            status,
+            killed: None,
+            head: head.to_vec(),
+            body: file,
+            body_size: body.len() as u64,
+            log: String::new(),
+            log_cut: false,
+        };
+        understand(&ran, &BuildLimits::default()).unwrap()
+    }
+
+    #[test]
+    fn an_answer_must_be_whole_and_of_a_program_that_ended_well() {
+        let built = br#"{"state":"built","filename":"a.whl","size":3}"#;
+        assert!(matches!(said(built, b"abc", Some(0)), Ok(Done::Built { bytes, .. }) if bytes == b"abc"));
+        assert!(
+            said(built, b"abcd", Some(0))
+                .unwrap_err()
+                .contains("said 3 bytes and gave 4")
+        );
+        assert!(said(built, b"abc", Some(1)).unwrap_err().contains("status 1"));
+        assert!(said(built, b"abc", None).unwrap_err().contains("signal"));
+        assert!(said(b"", b"", Some(0)).unwrap_err().contains("no answer"));
+    }
+
+    #[test]
+    fn what_it_says_is_shortened_and_harmless() {
+        let failed = format!(
+            r#"{{"state":"failed","step":"build","reason":"\u001b[2J{}"}}"#,
+            "x".repeat(5_000)
+        );
+        let why = said(failed.as_bytes(), b"", Some(0)).unwrap_err();
+        assert!(
+            why.starts_with("build: [2Jxxx") && why.chars().count() == MAX_REASON,
+            "{why}"
+        );
+        let many = format!(
+            r#"{{"state":"requires","requires":[{}"a"]}}"#,
+            r#""a","#.repeat(MAX_REQUIRES)
+        );
+        assert!(
+            said(many.as_bytes(), b"", Some(0))
+                .unwrap_err()
+                .contains("asks for 201")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_an_answer_or_none(head in prop::collection::vec(any::<u8>(), 0..80)) {
+            prop_assert!(said(&head, b"", Some(0)).is_err());
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The log of a build: its beginning and its end, within bounds.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 
 /// Keeps the first and the last bytes of what is written.
 pub(super) struct CappedLog {
@@ -41,7 +42,7 @@ impl CappedLog {
         let mut text = printable(&self.first);
         if cut {
             let left_out = self.total - (self.first.len() + self.last.len()) as u64;
-            text.push_str(&format!("\n[… {left_out} bytes left out …]\n"));
+            let _ = writeln!(text, "\n[… {left_out} bytes left out …]");
         }
         text.push_str(&printable(self.last.make_contiguous()));
         (text, cut)

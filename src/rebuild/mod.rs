@@ -11,6 +11,7 @@ mod attempts;
 mod backend;
 mod census;
 mod cgroup;
+mod choice;
 mod driver;
 mod epoch;
 mod error;
@@ -98,6 +99,9 @@ impl Rebuilder {
             slot = self.0.slots.acquire() => slot.map_err(|_| RebuildError::Lost)?,
             () = cancel.cancelled() => return Err(RebuildError::Cancelled),
         };
+        // Whoever stops waiting (the process ends, a task is dropped) ends the sandbox too: its thread sees the token.
+        let own = cancel.child_token();
+        let _ends_with_us = own.clone().drop_guard();
         let work = attempts::Work {
             mirror: &self.0.mirror,
             settings: &self.0.settings,
@@ -105,10 +109,9 @@ impl Rebuilder {
             wheel,
             sdist,
             as_of,
-            cancel,
+            cancel: &own,
         };
         tokio::select! {
-            // Dropped work leaves its sandbox to its own thread, which sees the token and kills it.
             rebuilt = work.run() => rebuilt,
             () = cancel.cancelled() => Err(RebuildError::Cancelled),
         }

@@ -17,7 +17,8 @@ base = getattr(sys, "_base_executable", None) or sys.executable
 version = "%d.%d" % sys.version_info[:2]
 lib = os.path.join(sys.base_prefix, "lib", "python" + version)
 hidden = {os.path.join(lib, "site-packages"), os.path.join(lib, "dist-packages"),
-          os.path.join(sys.base_prefix, "lib", "python3", "dist-packages")}
+          os.path.join(sys.base_prefix, "lib", "python3", "dist-packages"),
+          os.path.join(sys.base_prefix, "lib64", "python" + version, "site-packages")}
 libc = platform.libc_ver()
 machine = platform.machine()
 glibc = libc[1].replace(".", "_") if libc[0] == "glibc" else ""
@@ -137,5 +138,34 @@ impl Python {
     /// Where it is.
     pub fn executable(&self) -> &Path {
         &self.executable
+    }
+}
+
+#[cfg(test)]
+impl Python {
+    /// `CPython` 3.11 on Linux, not looked for.
+    #[expect(clippy::unwrap_used, reason = "for tests")]
+    pub(super) fn for_tests() -> Self {
+        let text = |text: &str| text.to_owned();
+        Self::of(Described {
+            executable: "/usr/bin/python3".into(),
+            prefix: "/usr".into(),
+            hidden: Vec::new(),
+            major: 3,
+            minor: 11,
+            platform: text("manylinux_2_36_x86_64"),
+            implementation_name: text("cpython"),
+            implementation_version: text("3.11.7"),
+            os_name: text("posix"),
+            platform_machine: text("x86_64"),
+            platform_python_implementation: text("CPython"),
+            platform_release: text("6.1"),
+            platform_system: text("Linux"),
+            platform_version: text("#1"),
+            python_full_version: text("3.11.7"),
+            python_version: text("3.11"),
+            sys_platform: text("linux"),
+        })
+        .unwrap()
     }
 }

@@ -67,3 +67,61 @@ impl Wanted {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Option<Wanted>, String> {
+        Wanted::parse(text, &Python::for_tests(), &[])
+    }
+
+    #[test]
+    fn requirements_of_real_sources() {
+        let wanted = read("Setuptools[toml] >=61, <75").unwrap().unwrap();
+        assert_eq!(wanted.project.as_str(), "setuptools");
+        assert_eq!((wanted.specifiers.len(), wanted.extras.len()), (2, 1));
+        assert!(read("tomli>=1; python_version < '3.11'").unwrap().is_none());
+        assert!(read("tomli>=1; python_version >= '3.11'").unwrap().is_some());
+        assert!(read("colorama; sys_platform == 'win32'").unwrap().is_none());
+        assert!(
+            read("a; extra == 'x'").unwrap().is_none(),
+            "an extra that nobody asked for"
+        );
+    }
+
+    #[test]
+    fn addresses_and_paths_are_refused() {
+        for text in [
+            "a @ https://example.test/a.whl",
+            "./a",
+            "/etc",
+            "file:///a",
+            "${HOME}",
+            "",
+            "a @ file:///etc/passwd",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert!(
+            read(&format!("a; {}", "(".repeat(5_000)))
+                .unwrap_err()
+                .contains("too long")
+        );
+        assert!(
+            read(&format!("a; {}", "(".repeat(100)))
+                .unwrap_err()
+                .contains("too deep")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".{0,60}") {
+            let _ = read(&text);
+        }
+    }
+}

@@ -63,6 +63,28 @@ struct Inner {
     version: String,
     python: Python,
     limits: BuildLimits,
+    /// Whether a build may make user namespaces of its own, and with them reach parts of the kernel that nobody else does.
+    /// Forbidden wherever this machine lets us.
+    nested: bool,
+}
+
+impl Inner {
+    /// Tries the sandbox out, at its strictest first.
+    fn tried(self) -> Result<Sandbox, SandboxError> {
+        let strict = Sandbox(Arc::new(self));
+        let Err(error) = strict.probe() else {
+            return Ok(strict);
+        };
+        let Ok(inner) = Arc::try_unwrap(strict.0) else {
+            return Err(error);
+        };
+        let looser = Sandbox(Arc::new(Self {
+            nested: true,
+            ..inner
+        }));
+        looser.probe()?;
+        Ok(looser)
+    }
 }
 
 impl Sandbox {
@@ -83,7 +105,8 @@ impl Sandbox {
             program: settings.bubblewrap.clone(),
             why,
         };
-        let output = Command::new(&settings.bubblewrap)
+        let bubblewrap = on_path(&settings.bubblewrap);
+        let output = Command::new(&bubblewrap)
             .arg("--version")
             .stdin(Stdio::null())
             .output()
@@ -91,8 +114,8 @@ impl Sandbox {
         if !output.status.success() {
             return Err(missing("--version fails".to_owned()));
         }
-        let sandbox = Self(Arc::new(Inner {
-            bubblewrap: settings.bubblewrap.clone(),
+        let inner = Inner {
+            bubblewrap,
             version: String::from_utf8_lossy(&output.stdout)
                 .trim()
                 .chars()
@@ -100,9 +123,9 @@ impl Sandbox {
                 .collect(),
             python: Python::find(&settings.python)?,
             limits: settings.limits.clone(),
-        }));
-        sandbox.probe()?;
-        Ok(sandbox)
+            nested: false,
+        };
+        inner.tried()
     }
 
     /// The same with another Python: `3.9` is `python3.9` on PATH, anything with a slash is a path.
@@ -114,14 +137,14 @@ impl Sandbox {
         };
         let this = self.clone();
         let opened = blocking::run(move || {
-            let sandbox = Self(Arc::new(Inner {
+            let inner = Inner {
                 bubblewrap: this.0.bubblewrap.clone(),
                 version: this.0.version.clone(),
                 python: Python::find(&program)?,
                 limits: this.0.limits.clone(),
-            }));
-            sandbox.probe()?;
-            Ok(sandbox)
+                nested: false,
+            };
+            inner.tried()
         });
         opened.await.unwrap_or_else(|Lost| Err(cut_short()))
     }
@@ -225,10 +248,14 @@ impl Sandbox {
             "ALL",
             "--clearenv",
         ]);
+        if !self.0.nested {
+            walls.add(["--disable-userns"]);
+        }
         walls.add(["--hostname", "sandbox", "--ro-bind", "/usr", "/usr"]);
-        for (hidden, holder) in [("/usr/local", "/usr"), ("/usr/src", "/usr")] {
-            if Path::new(hidden).is_dir() && !python.prefix.starts_with(hidden) && holder != hidden {
-                walls.cover(Path::new(hidden));
+        // What an operator installs by hand is not what a build needs.
+        for hidden in ["/usr/local", "/usr/src"].map(Path::new) {
+            if hidden.is_dir() && !python.prefix.starts_with(hidden) {
+                walls.cover(hidden);
             }
         }
         for folder in ["/bin", "/sbin", "/lib", "/lib32", "/lib64"] {
@@ -281,6 +308,18 @@ impl Sandbox {
         }
         walls.0
     }
+}
+
+/// Where a bare name is, for the shell that starts it has no PATH of ours.
+fn on_path(program: &Path) -> PathBuf {
+    let bare = program.components().count() == 1 && !program.is_absolute();
+    let folders = std::env::var_os("PATH").filter(|_| bare);
+    folders
+        .iter()
+        .flat_map(std::env::split_paths)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| program.to_owned())
 }
 
 fn cut_short() -> SandboxError {

@@ -2,7 +2,6 @@
 //! gate before it is used.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,12 +9,12 @@ use chiron_storage::Digest;
 use jiff::Timestamp;
 
 use super::Python;
+use super::choice::{Listing, fitting};
 use crate::catalog::{FileRow, FileState};
 use crate::index::Candidate;
 use crate::mirror::{Asked, Mirror};
 use crate::package::metadata::CoreMetadata;
-use crate::package::tags::compatible;
-use crate::package::{DistributionFilename, ProjectName, Specifiers, Version};
+use crate::package::{DistributionFilename, ProjectName, Specifiers};
 use crate::upstream::Upstream;
 
 /// Largest wheel of a build environment, bytes. Threat: a "dependency" that fills the sandbox.
@@ -23,12 +22,9 @@ const MAX_WHEEL: u64 = 64 << 20;
 
 /// A wheel that could be taken.
 #[derive(Debug, Clone)]
-pub(super) struct Offer {
-    pub(super) name: DistributionFilename,
-    pub(super) sha256: Digest,
-    uploaded: Option<Timestamp>,
-    requires_python: Option<String>,
-    yanked: bool,
+struct Offer {
+    listing: Listing,
+    sha256: Digest,
     from: From,
 }
 
@@ -74,7 +70,8 @@ impl Shelf {
         specifiers: &[Specifiers],
     ) -> Result<Taken, String> {
         let offers = self.offers_of(project).await?;
-        let fitting = fitting(&offers, specifiers, self.as_of, &self.python);
+        let listings: Vec<&Listing> = offers.iter().map(|offer| &offer.listing).collect();
+        let fitting = fitting(&listings, specifiers, self.as_of, &self.python);
         if fitting.is_empty() {
             let wanted: Vec<String> = specifiers
                 .iter()
@@ -93,8 +90,8 @@ impl Shelf {
         let mut why = String::new();
         // One that the gate holds back is passed over for an older one, but not many: a project that the gate holds back
         // as a whole is no build dependency.
-        for offer in fitting.into_iter().take(3) {
-            match self.bring(project, offer).await {
+        for at in fitting.into_iter().take(3) {
+            match self.bring(project, &offers[at]).await {
                 Ok(taken) => return Ok(taken),
                 Err(error) => why = error,
             }
@@ -148,7 +145,7 @@ impl Shelf {
     }
 
     async fn bring_now(&self, project: &ProjectName, offer: &Offer) -> Result<Taken, String> {
-        let failed = |why: String| format!("{}: {why}", offer.name);
+        let failed = |why: String| format!("{}: {why}", offer.listing.name);
         let row = match &offer.from {
             From::Here(row) => (**row).clone(),
             From::Upstream(upstream, candidate) => {
@@ -187,7 +184,7 @@ impl Shelf {
             None => return Err(failed("it has no metadata".to_owned())),
         };
         Ok(Taken {
-            name: offer.name.clone(),
+            name: offer.listing.name.clone(),
             sha256: offer.sha256,
             bytes,
             requires,
@@ -195,37 +192,41 @@ impl Shelf {
     }
 }
 
-/// Whether a judged wheel may be part of a build environment. One that only waits may (hatchling is built with hatchling),
-/// for what it builds is compared and thrown away; one that something was found against may not.
+/// Whether a judged wheel may be part of a build environment. What is built with it stays in the sandbox and is thrown
+/// away, so one that only waits may (hatchling is built with hatchling), and one that somebody should not deploy (an old
+/// setuptools with a known hole built half of the wheels there are). One that may not be what its publisher made may not.
 fn may_build(row: &FileRow) -> Result<(), String> {
     let held_back = || {
         let reasons: Vec<String> = row.judged.reasons.iter().map(ToString::to_string).collect();
         format!("it is {} ({})", row.state.as_str(), reasons.join("; "))
     };
-    match row.state {
-        FileState::Admitted => Ok(()),
-        FileState::Quarantined => {
-            let harmless = row.judged.reasons.iter().all(|reason| {
-                // Nothing was found against it: something was not published, or waits.
-                let waits = reason.code == "rebuild-pending" || reason.code == "too-young";
-                let unpublished = ["signature", "sbom"].contains(&reason.check.as_str())
-                    && ["absent", "generated", "not-published", "skipped"].contains(&reason.code.as_str());
-                waits || unpublished || reason.check == "reproducibility"
-            });
-            if harmless { Ok(()) } else { Err(held_back()) }
-        }
-        FileState::Refused | FileState::Revoked => Err(held_back()),
-    }
+    let harmless = match row.state {
+        FileState::Admitted => true,
+        FileState::Quarantined => row.judged.reasons.iter().all(|reason| {
+            let code = reason.code.as_str();
+            match reason.check.as_str() {
+                "reproducibility" => true,
+                "advisories" => code != "malware",
+                "signature" | "sbom" => ["absent", "could-not-check"].contains(&code),
+                "policy" => ["too-young", "yanked", "licence-denied", "licence-unknown"].contains(&code),
+                _ => false,
+            }
+        }),
+        FileState::Refused | FileState::Revoked => false,
+    };
+    if harmless { Ok(()) } else { Err(held_back()) }
 }
 
 impl Offer {
     fn of_upstream(project: &ProjectName, upstream: &Upstream, candidate: &Candidate) -> Option<Self> {
         Some(Self {
-            name: candidate.name(project).ok()?,
+            listing: Listing {
+                name: candidate.name(project).ok()?,
+                uploaded: time_of(candidate.file.upload_time.as_deref()),
+                requires_python: candidate.file.requires_python.clone(),
+                yanked: candidate.file.yanked.is_some(),
+            },
             sha256: candidate.sha256,
-            uploaded: time_of(candidate.file.upload_time.as_deref()),
-            requires_python: candidate.file.requires_python.clone(),
-            yanked: candidate.file.yanked.is_some(),
             from: From::Upstream(upstream.clone(), Box::new(candidate.clone())),
         })
     }
@@ -234,14 +235,16 @@ impl Offer {
         if matches!(row.state, FileState::Refused | FileState::Revoked) {
             return None;
         }
+        let name = DistributionFilename::parse_for(&row.judged.filename, &row.judged.project).ok()?;
+        name.wheel()?;
         Some(Self {
-            name: DistributionFilename::parse_for(&row.judged.filename, &row.judged.project)
-                .ok()
-                .filter(|name| name.wheel().is_some())?,
+            listing: Listing {
+                name,
+                uploaded: time_of(row.judged.upload_time.as_deref()),
+                requires_python: row.judged.requires_python.clone(),
+                yanked: row.yanked.is_some(),
+            },
             sha256: row.judged.sha256,
-            uploaded: time_of(row.judged.upload_time.as_deref()),
-            requires_python: row.judged.requires_python.clone(),
-            yanked: row.yanked.is_some(),
             from: From::Here(Box::new(row)),
         })
     }
@@ -249,54 +252,4 @@ impl Offer {
 
 fn time_of(text: Option<&str>) -> Option<Timestamp> {
     text?.parse().ok()
-}
-
-/// The offers that would do, the best first.
-fn fitting<'o>(
-    offers: &'o [Offer],
-    specifiers: &[Specifiers],
-    as_of: Option<Timestamp>,
-    python: &Python,
-) -> Vec<&'o Offer> {
-    // An index that states no times at all cannot be asked as of one.
-    let dated = offers.iter().any(|offer| offer.uploaded.is_some());
-    let in_time = |offer: &Offer| match as_of {
-        Some(as_of) if dated => offer.uploaded.is_some_and(|uploaded| uploaded <= as_of),
-        _ => true,
-    };
-    let pinned = specifiers
-        .iter()
-        .flat_map(|all| all.iter())
-        .any(|one| one.to_string().starts_with("=="));
-    let runs = |offer: &Offer| {
-        let tags = offer
-            .name
-            .wheel()
-            .is_some_and(|wheel| compatible(wheel, python.tags.0, &python.tags.1));
-        let version = offer
-            .requires_python
-            .as_deref()
-            .and_then(|text| Specifiers::from_str(text).ok());
-        tags && version.is_none_or(|specifiers| specifiers.contains(&python.version))
-    };
-    let mut found: Vec<&Offer> = offers
-        .iter()
-        .filter(|offer| !offer.yanked || pinned)
-        .filter(|offer| specifiers.iter().all(|all| all.contains(offer.name.version())))
-        .filter(|offer| in_time(offer) && runs(offer))
-        .collect();
-    let stable = |version: &Version| !version.any_prerelease();
-    let asks_early = specifiers
-        .iter()
-        .flat_map(|all| all.iter())
-        .any(|one| one.version().any_prerelease());
-    if !asks_early && found.iter().any(|offer| stable(offer.name.version())) {
-        found.retain(|offer| stable(offer.name.version()));
-    }
-    // The newest release; of its files one that runs everywhere before one that is compiled.
-    found.sort_by_key(|offer| {
-        let anywhere = offer.name.raw().ends_with("-none-any.whl");
-        std::cmp::Reverse((offer.name.version().clone(), anywhere))
-    });
-    found
 }

@@ -161,7 +161,7 @@ fn watch(
         }
         if let Some(killed) = look(&mut census, child.id()) {
             // bubblewrap dies, and with it the first process inside, and with that the kernel ends all others.
-            census.kill(child.id());
+            Census::kill(child.id());
             let _ = child.kill();
             child.wait()?;
             return Ok((None, Some(killed)));

@@ -1,9 +1,15 @@
 //! The statements that Chiron writes. `docs/reproducibility.md` describes them for those who read them.
 
+use std::collections::BTreeMap;
+
 use chiron_storage::Digest;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::predicate::{
+    BuildDefinition, Builder, Content, Descriptor, EquivalencePredicate, ExternalParameters,
+    InternalParameters, ProvenancePredicate, RunDetails, RunMetadata,
+};
 use super::{Statement, Subject};
 
 /// Predicate type of [`verdict_statement`]: the predicate is a `chiron.verdict/v1` document.
@@ -28,13 +34,6 @@ pub struct Resource {
     pub name: String,
     /// Its content.
     pub sha256: Digest,
-}
-
-impl Resource {
-    /// As an in-toto `ResourceDescriptor`.
-    fn descriptor(&self) -> Value {
-        json!({ "name": self.name, "digest": { "sha256": self.sha256.to_string() } })
-    }
 }
 
 /// How a wheel was rebuilt.
@@ -69,51 +68,52 @@ pub struct RebuildProvenance {
 /// SLSA Provenance v1 of a rebuild. Its subject is what the rebuild *gave*: only where that is the upstream file to the
 /// bit does it speak of the upstream file.
 pub fn rebuild_provenance(rebuild: &RebuildProvenance) -> Statement {
-    let mut parameters = json!({
-        "source": rebuild.source.descriptor(),
-        "backend": rebuild.backend,
-        "sourceDateEpoch": rebuild.epoch,
-    });
-    if let Some(recipe) = &rebuild.recipe {
-        parameters["recipe"] = recipe.descriptor();
-    }
-    if let Some(as_of) = rebuild.as_of {
-        parameters["asOf"] = as_of.to_string().into();
-    }
-    let dependencies: Vec<Value> = std::iter::once(&rebuild.source)
+    let inputs = std::iter::once(&rebuild.source)
         .chain(&rebuild.recipe)
-        .chain(&rebuild.environment)
-        .map(Resource::descriptor)
-        .collect();
-    let tools: serde_json::Map<String, Value> = rebuild
-        .tools
-        .iter()
-        .map(|(name, version)| (name.clone(), version.clone().into()))
-        .collect();
-    let mut metadata = json!({
-        "startedOn": rebuild.started.to_string(),
-        "finishedOn": rebuild.finished.to_string(),
-    });
-    let mut byproducts = Vec::new();
-    if let Some(attempt) = rebuild.attempt {
-        metadata["invocationId"] = format!("sha256:{attempt}").into();
-        byproducts.push(json!({ "name": "attempt", "digest": { "sha256": attempt.to_string() } }));
-    }
-    let predicate = json!({
-        "buildDefinition": {
-            "buildType": BUILD_TYPE,
-            "externalParameters": parameters,
-            "internalParameters": { "tools": tools },
-            "resolvedDependencies": dependencies,
+        .chain(&rebuild.environment);
+    let predicate = ProvenancePredicate {
+        build_definition: BuildDefinition {
+            build_type: BUILD_TYPE.to_owned(),
+            external_parameters: ExternalParameters {
+                source: Descriptor::from(&rebuild.source),
+                backend: rebuild.backend.clone(),
+                recipe: rebuild.recipe.as_ref().map(Descriptor::from),
+                source_date_epoch: rebuild.epoch,
+                as_of: rebuild.as_of.map(|time| time.to_string()),
+            },
+            internal_parameters: InternalParameters {
+                tools: rebuild.tools.iter().cloned().collect(),
+            },
+            resolved_dependencies: inputs.map(Descriptor::from).collect(),
         },
-        "runDetails": {
-            "builder": { "id": rebuild.builder, "version": { "chiron": env!("CARGO_PKG_VERSION") } },
-            "metadata": metadata,
-            "byproducts": byproducts,
+        run_details: RunDetails {
+            builder: builder(&rebuild.builder),
+            metadata: RunMetadata {
+                invocation_id: rebuild.attempt.map(|attempt| format!("sha256:{attempt}")),
+                started_on: rebuild.started.to_string(),
+                finished_on: rebuild.finished.to_string(),
+            },
+            byproducts: rebuild
+                .attempt
+                .map(|sha256| {
+                    Descriptor::from(&Resource {
+                        name: "attempt".to_owned(),
+                        sha256,
+                    })
+                })
+                .into_iter()
+                .collect(),
         },
-    });
+    };
     let subject = Subject::new(rebuild.output.name.clone(), rebuild.output.sha256);
-    Statement::new(subject, REBUILD_PROVENANCE, predicate)
+    Statement::new(subject, REBUILD_PROVENANCE, json!(predicate))
+}
+
+fn builder(id: &str) -> Builder {
+    Builder {
+        id: id.to_owned(),
+        version: BTreeMap::from([("chiron".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]),
+    }
 }
 
 /// That a published file and a rebuild of it are the same, up to a level.
@@ -137,20 +137,16 @@ pub struct Equivalence {
 
 /// The statement "this published file is, up to `level`, what its source gives here".
 pub fn equivalence_statement(equivalence: &Equivalence) -> Statement {
-    let mut predicate = json!({
-        "level": equivalence.level,
-        "source": equivalence.source.descriptor(),
-        "builder": { "id": equivalence.builder },
-        "comparedOn": equivalence.at.to_string(),
-    });
-    if let Some(rebuilt) = equivalence.rebuilt {
-        predicate["rebuilt"] = json!({ "digest": { "sha256": rebuilt.to_string() } });
-    }
-    if let Some(attempt) = equivalence.attempt {
-        predicate["attempt"] = json!({ "digest": { "sha256": attempt.to_string() } });
-    }
+    let predicate = EquivalencePredicate {
+        level: equivalence.level.clone(),
+        source: Descriptor::from(&equivalence.source),
+        builder: builder(&equivalence.builder),
+        compared_on: equivalence.at.to_string(),
+        rebuilt: equivalence.rebuilt.map(Content::from),
+        attempt: equivalence.attempt.map(Content::from),
+    };
     let subject = Subject::new(equivalence.published.name.clone(), equivalence.published.sha256);
-    Statement::new(subject, EQUIVALENCE, predicate)
+    Statement::new(subject, EQUIVALENCE, json!(predicate))
 }
 
 /// The statement "this is how this Chiron judged this file". `verdict` is the whole `chiron.verdict/v1` document.

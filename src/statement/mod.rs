@@ -6,11 +6,13 @@
 mod build;
 mod envelope;
 mod key;
+pub mod predicate;
 mod public_key;
 
 use std::collections::BTreeMap;
 
 use chiron_storage::Digest;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -29,7 +31,7 @@ pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
 /// What a statement speaks of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Subject {
     /// The file's name; a label, never what identifies it.
     #[serde(default, skip_serializing_if = "String::is_empty")]

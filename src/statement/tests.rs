@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use super::*;
 
 /// RFC 8410, section 10.1: the example of an Ed25519 public key.
-const RFC_8410: &str =
-    "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+const RFC_8410: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
 
 fn statement() -> Statement {
     Statement::new(
@@ -23,15 +22,24 @@ fn statement() -> Statement {
 #[test]
 fn the_pae_is_the_specifications() {
     // protocol.md, "Test vectors".
-    assert_eq!(pae("http://example.com/HelloWorld", b"hello world"),
-        b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+    assert_eq!(
+        pae("http://example.com/HelloWorld", b"hello world"),
+        b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+    );
     assert_eq!(pae("", b""), b"DSSEv1 0  0 ");
-    assert_eq!(pae("é", "é".as_bytes()), "DSSEv1 2 é 2 é".as_bytes(), "lengths are bytes");
+    assert_eq!(
+        pae("é", "é".as_bytes()),
+        "DSSEv1 2 é 2 é".as_bytes(),
+        "lengths are bytes"
+    );
 }
 
 #[test]
 fn what_is_signed_opens_and_says_who() {
-    let (key, other) = (StatementKey::generate().unwrap(), StatementKey::generate().unwrap());
+    let (key, other) = (
+        StatementKey::generate().unwrap(),
+        StatementKey::generate().unwrap(),
+    );
     let bytes = key.sign(&statement()).to_bytes();
     let envelope = Envelope::parse(&bytes).unwrap();
     assert_eq!(envelope.claimed_keys(), [key.key_id()]);
@@ -43,18 +51,27 @@ fn what_is_signed_opens_and_says_who() {
         open(&envelope, &keys[..1]),
         Err(EnvelopeError::Untrusted { keyids }) if keyids == [key.key_id()]
     ));
-    assert!(matches!(open(&envelope, &[]), Err(EnvelopeError::Untrusted { .. })));
+    assert!(matches!(
+        open(&envelope, &[]),
+        Err(EnvelopeError::Untrusted { .. })
+    ));
 }
 
 #[test]
 fn the_claimed_key_id_decides_nothing() {
-    let (key, other) = (StatementKey::generate().unwrap(), StatementKey::generate().unwrap());
+    let (key, other) = (
+        StatementKey::generate().unwrap(),
+        StatementKey::generate().unwrap(),
+    );
     let mut wire: Value = serde_json::from_slice(&key.sign(&statement()).to_bytes()).unwrap();
     for claimed in [json!(other.key_id()), json!(""), json!(null)] {
         wire["signatures"][0]["keyid"] = claimed;
         let envelope = Envelope::parse(wire.to_string().as_bytes()).unwrap();
         assert_eq!(open(&envelope, &[key.public().clone()]).unwrap().signed_by, [0]);
-        assert!(matches!(open(&envelope, &[other.public().clone()]), Err(EnvelopeError::Untrusted { .. })));
+        assert!(matches!(
+            open(&envelope, &[other.public().clone()]),
+            Err(EnvelopeError::Untrusted { .. })
+        ));
     }
 }
 
@@ -65,13 +82,18 @@ fn a_changed_payload_or_type_is_not_signed() {
     let keys = [key.public().clone()];
     let mut changed = wire.clone();
     let mut other = statement();
-    other.subject[0].digest.insert("sha256".to_owned(), Digest::of(b"evil").to_string());
+    other.subject[0]
+        .digest
+        .insert("sha256".to_owned(), Digest::of(b"evil").to_string());
     changed["payload"] = STANDARD.encode(other.to_bytes()).into();
     let mut retyped = wire;
     retyped["payloadType"] = "application/json".into();
     for document in [changed, retyped] {
         let envelope = Envelope::parse(document.to_string().as_bytes()).unwrap();
-        assert!(matches!(open(&envelope, &keys), Err(EnvelopeError::Untrusted { .. })), "{document}");
+        assert!(
+            matches!(open(&envelope, &keys), Err(EnvelopeError::Untrusted { .. })),
+            "{document}"
+        );
     }
 }
 
@@ -81,7 +103,10 @@ fn several_signatures_are_several_signers() {
     let mut wire: Value = serde_json::from_slice(&keys[0].sign(&statement()).to_bytes()).unwrap();
     for key in [&keys[2], &keys[2]] {
         let other: Value = serde_json::from_slice(&key.sign(&statement()).to_bytes()).unwrap();
-        wire["signatures"].as_array_mut().unwrap().push(other["signatures"][0].clone());
+        wire["signatures"]
+            .as_array_mut()
+            .unwrap()
+            .push(other["signatures"][0].clone());
     }
     let envelope = Envelope::parse(wire.to_string().as_bytes()).unwrap();
     let public: Vec<PublicKey> = keys.iter().map(|key| key.public().clone()).collect();
@@ -94,17 +119,25 @@ fn both_alphabets_of_base64_are_read() {
     let mut wire: Value = serde_json::from_slice(&key.sign(&statement()).to_bytes()).unwrap();
     for pointer in ["/payload", "/signatures/0/sig"] {
         let text = wire.pointer_mut(pointer).unwrap();
-        *text = URL_SAFE.encode(STANDARD.decode(text.as_str().unwrap()).unwrap()).into();
+        *text = URL_SAFE
+            .encode(STANDARD.decode(text.as_str().unwrap()).unwrap())
+            .into();
     }
     let envelope = Envelope::parse(wire.to_string().as_bytes()).unwrap();
-    assert_eq!(open(&envelope, &[key.public().clone()]).unwrap().statement, statement());
+    assert_eq!(
+        open(&envelope, &[key.public().clone()]).unwrap().statement,
+        statement()
+    );
 }
 
 #[test]
 fn what_is_no_envelope_is_refused_by_its_name() {
     let read = |text: &str| Envelope::parse(text.as_bytes()).unwrap_err();
     assert!(matches!(read("{}"), EnvelopeError::Malformed(_)));
-    assert!(matches!(read(&"[".repeat(100_000)), EnvelopeError::Malformed(_)), "deep JSON");
+    assert!(
+        matches!(read(&"[".repeat(100_000)), EnvelopeError::Malformed(_)),
+        "deep JSON"
+    );
     let none = r#"{"payload":"","payloadType":"x","signatures":[]}"#;
     assert!(matches!(read(none), EnvelopeError::Signatures(0)));
     let many = vec![json!({ "sig": "" }); 33];
@@ -132,8 +165,14 @@ fn a_signed_payload_that_is_no_statement_is_refused() {
         open(&key.sign(&nothing), &keys),
         Err(EnvelopeError::Statement(StatementError::NoSubject))
     ));
-    assert!(matches!(Statement::parse("text/plain", b"{}"), Err(StatementError::PayloadType(_))));
-    assert!(matches!(Statement::parse(PAYLOAD_TYPE, b"[]"), Err(StatementError::Malformed(_))));
+    assert!(matches!(
+        Statement::parse("text/plain", b"{}"),
+        Err(StatementError::PayloadType(_))
+    ));
+    assert!(matches!(
+        Statement::parse(PAYLOAD_TYPE, b"[]"),
+        Err(StatementError::Malformed(_))
+    ));
 }
 
 #[test]
@@ -142,7 +181,12 @@ fn keys_are_read_from_pem_and_only_the_three_kinds() {
     assert_eq!(key.to_pem(), RFC_8410);
     assert_eq!(key.key_id().len(), 64);
     assert_eq!(PublicKey::from_pem(&format!("a comment\n{RFC_8410}")), Ok(key));
-    for bad in ["", "-----BEGIN PUBLIC KEY-----\n", &format!("{RFC_8410}{RFC_8410}"), &" ".repeat(5_000)] {
+    for bad in [
+        "",
+        "-----BEGIN PUBLIC KEY-----\n",
+        &format!("{RFC_8410}{RFC_8410}"),
+        &" ".repeat(5_000),
+    ] {
         assert_eq!(PublicKey::from_pem(bad), Err(PublicKeyError::Pem), "{bad:?}");
     }
     let short = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n";
@@ -161,14 +205,24 @@ fn a_key_survives_its_file_and_never_shows_its_secret() {
     let loaded = StatementKey::load(&path).unwrap();
     assert_eq!(loaded.key_id(), key.key_id());
     assert!(open(&loaded.sign(&statement()), &[key.public().clone()]).is_ok());
-    assert!(matches!(key.store(&path), Err(StatementKeyError::File { .. })), "never replaced");
+    assert!(
+        matches!(key.store(&path), Err(StatementKeyError::File { .. })),
+        "never replaced"
+    );
     let secret = std::fs::read_to_string(&path).unwrap();
     let body = secret.lines().nth(1).unwrap();
     assert!(!format!("{key:?}").contains(&body[20..]));
-    for (name, text) in [("public", key.public_pem()), ("nothing", String::new()), ("binary", "\u{1}".repeat(10))] {
+    for (name, text) in [
+        ("public", key.public_pem()),
+        ("nothing", String::new()),
+        ("binary", "\u{1}".repeat(10)),
+    ] {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        assert!(matches!(StatementKey::load(&path), Err(StatementKeyError::NotAKey { .. })), "{name}");
+        assert!(
+            matches!(StatementKey::load(&path), Err(StatementKeyError::NotAKey { .. })),
+            "{name}"
+        );
     }
     let nowhere = StatementKey::load(&folder.path().join("nowhere"));
     assert!(matches!(nowhere, Err(StatementKeyError::File { .. })));
@@ -197,12 +251,33 @@ fn provenance_has_what_slsa_requires() {
     };
     let statement = rebuild_provenance(&rebuild);
     assert_eq!(statement.subject[0].sha256(), Some(rebuild.output.sha256));
-    let at = |pointer: &str| statement.predicate.pointer(pointer).unwrap_or(&Value::Null).clone();
+    let at = |pointer: &str| {
+        statement
+            .predicate
+            .pointer(pointer)
+            .unwrap_or(&Value::Null)
+            .clone()
+    };
     assert_eq!(at("/buildDefinition/buildType"), BUILD_TYPE);
-    assert_eq!(at("/buildDefinition/externalParameters/source/digest/sha256"), rebuild.source.sha256.to_string());
-    assert_eq!(at("/buildDefinition/externalParameters/sourceDateEpoch"), 1_700_000_000);
-    assert_eq!(at("/buildDefinition/resolvedDependencies").as_array().unwrap().len(), 3);
-    assert_eq!(at("/runDetails/builder/id"), "urn:chiron:builder:chiron.example.org/log");
+    assert_eq!(
+        at("/buildDefinition/externalParameters/source/digest/sha256"),
+        rebuild.source.sha256.to_string()
+    );
+    assert_eq!(
+        at("/buildDefinition/externalParameters/sourceDateEpoch"),
+        1_700_000_000
+    );
+    assert_eq!(
+        at("/buildDefinition/resolvedDependencies")
+            .as_array()
+            .unwrap()
+            .len(),
+        3
+    );
+    assert_eq!(
+        at("/runDetails/builder/id"),
+        "urn:chiron:builder:chiron.example.org/log"
+    );
     assert_eq!(at("/runDetails/metadata/startedOn"), "2026-11-20T10:00:00Z");
 }
 

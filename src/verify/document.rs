@@ -24,6 +24,16 @@ pub enum DocumentKind {
     RebuildStatement,
 }
 
+impl DocumentKind {
+    /// Whether it signs the file that it came with.
+    pub const fn signs(self) -> bool {
+        match self {
+            Self::Provenance | Self::Attestation | Self::Bundle | Self::Signature => true,
+            Self::Sbom | Self::RebuildStatement => false,
+        }
+    }
+}
+
 /// Where a document came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

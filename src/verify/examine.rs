@@ -151,7 +151,8 @@ pub fn examine<W>(
             metadata: found.parsed.as_ref(),
             contents,
         };
-        sbom::sbom(&file, &attached.documents, &[], &checks.sbom)
+        let bills = sbom::attested(&signature.facts, &attached.documents);
+        sbom::sbom(&file, &attached.documents, &bills, &checks.sbom)
     };
     let source = {
         let _watching = watch(CheckName::Reproducibility);

@@ -5,6 +5,7 @@
 //! the fake upstream answers on another.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod advisories;
 pub mod builds;
 pub mod clients;
 pub mod daemon;
@@ -15,4 +16,5 @@ pub mod raw;
 pub mod release;
 pub mod sigstore;
 pub mod upstream;
+pub mod vectors;
 pub mod wheels;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the installers that the tests use, each in a virtual environment of its own:
 #   pip-old  the oldest pip that this Python runs      pip-new  the newest
-#   uv, poetry, twine  the newest                      build-tools  build, setuptools, wheel
+#   uv, poetry, twine, pip-audit  the newest                      build-tools  build, setuptools, wheel
 #   pypi-attestations  the verifier of attestations that ours is compared with
 # under $CHIRON_CLIENTS_DIR (default ~/.cache/chiron/clients), as NAME/bin/PROGRAM. What is there is kept; what is
 # older than a week is brought up to date if the index answers. Everything comes from the index that pip uses here.
@@ -104,3 +104,4 @@ client poetry poetry install_newest poetry
 client twine twine install_newest twine
 client build-tools pyproject-build install_newest build setuptools wheel
 client pypi-attestations pypi-attestations install_newest 'pypi-attestations==0.0.30'
+client pip-audit pip-audit install_newest pip-audit

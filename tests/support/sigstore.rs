@@ -17,7 +17,7 @@ pub const SIGNED_AT: i64 = 1_748_779_200;
 const P256_PREFIX: &str = "3059301306072a8648ce3d020106082a8648ce3d030107034200";
 const ECDSA_SHA256: &str = "1.2.840.10045.4.3.2";
 const FULCIO: &str = "1.3.6.1.4.1.57264.1";
-pub const PUBLISH: &str = "https://docs.pypi.org/attestations/publish/v1";
+pub const PUBLISH: &str = chiron::verify::signature::PUBLISH_V1;
 pub const SLSA: &str = "https://slsa.dev/provenance/v1";
 
 /// A P-256 key.

@@ -22,9 +22,7 @@ use crate::package::{DistKind, DistributionFilename, HashClaim};
 use crate::policy::{Case, Circumstances, JudgedFile, Policy, Verdict, decide};
 use crate::verify::reproducibility::{Rebuilt, SourceCommit, after_rebuild};
 use crate::verify::signature::AttestationFact;
-use crate::verify::{
-    Attached, CheckName, Checks, Evidence, Outcome, Published, SourceArchive, examine,
-};
+use crate::verify::{Attached, CheckName, Checks, Evidence, Outcome, Published, SourceArchive, examine};
 
 /// Bytes read at a time while a file is measured.
 const READ_BYTES: usize = 1 << 20;

@@ -6,13 +6,14 @@ use futures_util::StreamExt;
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
+use tracing::Instrument as _;
 
 use super::super::problem::Problem;
 use super::{Admin, Ask};
 use crate::advisories::{Advisories, Input, LoadError, LoadOptions, Manifest, Note, NoteKind};
 use crate::api::{
-    ADVISORIES_STATUS_SCHEMA, AdvisoriesLoad, AdvisoriesStatus, AdvisoryCheck, AdvisoryDatabase, AdvisoryRecords,
-    Noted, NotedRecord, VexDocumentView,
+    ADVISORIES_STATUS_SCHEMA, AdvisoriesLoad, AdvisoriesStatus, AdvisoryCheck, AdvisoryDatabase,
+    AdvisoryRecords, Noted, NotedRecord, VexDocumentView,
 };
 use crate::catalog::Actor;
 use crate::package::{ProjectName, Version};
@@ -27,7 +28,9 @@ pub async fn status(State(admin): State<Admin>) -> Result<axum::Json<AdvisoriesS
     let advisories = of(&admin);
     let manifest = advisories.manifest().await?;
     let max_age = advisories.settings().max_age;
-    let stale = manifest.as_ref().and_then(|manifest| stale(&manifest.database, max_age, Timestamp::now()));
+    let stale = manifest
+        .as_ref()
+        .and_then(|manifest| stale(&manifest.database, max_age, Timestamp::now()));
     let mut status = AdvisoriesStatus {
         schema: ADVISORIES_STATUS_SCHEMA.to_owned(),
         database: manifest.as_deref().map(database),
@@ -95,16 +98,23 @@ pub async fn load(
         dry_run: how.dry_run,
         drop_vex: how.drop_vex,
     };
-    let loaded = advisories.load(input, options, Timestamp::now()).await?;
-    drop(staged);
-    let job = if how.dry_run {
-        None
-    } else {
+    // A client that goes away must not leave a database in force that nothing was judged with.
+    let jobs = admin.watch.jobs.clone();
+    let work = async move {
+        let loaded = advisories.load(input, options, Timestamp::now()).await?;
+        drop(staged);
+        if options.dry_run {
+            return Ok((loaded, None));
+        }
         // Also when nothing changed: a load before may have been cut off between the switch and its event.
         let found = &loaded.after.database;
-        let jobs = &admin.watch.jobs;
-        jobs.advisories_loaded(found.as_of, found.digest, found.records, Actor::Operator).await?
+        let job = jobs
+            .advisories_loaded(found.as_of, found.digest, found.records, Actor::Operator)
+            .await?;
+        Ok::<_, Problem>((loaded, job))
     };
+    let done = tokio::spawn(work.in_current_span()).await;
+    let (loaded, job) = done.map_err(|_| Problem::broke_off("the advisory database"))??;
     Ok(axum::Json(AdvisoriesLoad {
         dry_run: how.dry_run,
         unchanged: loaded.unchanged,
@@ -133,8 +143,12 @@ pub async fn records(
     Ask(ask): Ask<ByName>,
 ) -> Result<axum::Json<AdvisoryRecords>, Problem> {
     let found = of(&admin).named(&ask.name).await?;
-    let items = found.iter().filter_map(|record| serde_json::from_slice(&record.0).ok());
-    Ok(axum::Json(AdvisoryRecords { items: items.collect() }))
+    let items = found
+        .iter()
+        .filter_map(|record| serde_json::from_slice(&record.0).ok());
+    Ok(axum::Json(AdvisoryRecords {
+        items: items.collect(),
+    }))
 }
 
 /// Which release.
@@ -209,7 +223,8 @@ fn noted(note: Note) -> NotedRecord {
 
 impl From<LoadError> for Problem {
     fn from(error: LoadError) -> Self {
-        let unprocessable = |kind, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, error.to_string());
+        let unprocessable =
+            |kind, title| Self::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, error.to_string());
         match error {
             LoadError::Empty { .. } => unprocessable("empty-database", "The database is empty"),
             LoadError::Future { .. } | LoadError::Damaged { .. } | LoadError::Signals { .. } => {

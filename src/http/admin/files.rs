@@ -12,6 +12,8 @@ use super::super::problem::Problem;
 use super::Json;
 use crate::api::{DecisionRequest, DecisionView, FileView};
 use crate::catalog::{Actor, Catalog, Change, FileRow};
+use crate::ingest::Again;
+use crate::mirror::Mirror;
 
 /// Characters of a reason.
 const MAX_REASON: usize = 1_000;
@@ -53,7 +55,7 @@ async fn stored(catalog: &Catalog, digest: Digest, headers: &HeaderMap) -> Resul
     params(("sha256" = String, Path), ("change" = String, Path, description = "`yank`, `unyank`, `revoke` or `restore`")),
     responses((status = 200, body = DecisionView), (status = 404, description = "problem+json"), (status = 409, description = "not possible in the file's state")))]
 pub async fn change(
-    State(catalog): State<Catalog>,
+    State(mirror): State<Mirror>,
     Path((sha256, change)): Path<(String, String)>,
     Json(request): Json<DecisionRequest>,
 ) -> Result<axum::Json<DecisionView>, Problem> {
@@ -70,9 +72,10 @@ pub async fn change(
             "a reason has 1 to {MAX_REASON} characters"
         )));
     }
-    let row = row(&catalog, &sha256).await?;
+    let catalog = mirror.catalog();
+    let row = row(catalog, &sha256).await?;
     let file = row.file();
-    let (row, event) = if request.dry_run {
+    let (mut row, event) = if request.dry_run {
         catalog.would_change(file, change).await?;
         (row, None)
     } else {
@@ -80,6 +83,10 @@ pub async fn change(
             .change(file, change, reason.to_owned(), Actor::Operator, Timestamp::now())
             .await?
     };
+    // What was out of service was not judged again meanwhile: other rules or advisories may stand against it now.
+    if !request.dry_run && matches!(change, Change::Restore) && row.is_stored() {
+        row = mirror.gate().again(&row, Again::Circumstances).await?.row;
+    }
     Ok(axum::Json(DecisionView {
         filename: row.judged.filename.clone(),
         sha256: row.judged.sha256.to_string(),

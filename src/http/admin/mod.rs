@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 pub use held::Held;
+pub use judgments::history;
 
 use super::problem::Problem;
 use super::status::Watch;

@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use super::{advisories, events, files, held, ingest, jobs, judgments, rebuild, policy, projects, proofs};
+use super::{advisories, events, files, held, ingest, jobs, judgments, policy, projects, proofs, rebuild};
 use crate::api;
 
 /// The document.

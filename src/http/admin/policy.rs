@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use super::super::problem::Problem;
 use super::{Ask, Json};
-use crate::api::{PolicyChange, PolicyRequest, PolicyText, PolicyView, ReplayPage, ReplayRequest, ReplayedFile};
+use crate::api::{
+    PolicyChange, PolicyRequest, PolicyText, PolicyView, ReplayPage, ReplayRequest, ReplayedFile,
+};
 use crate::blocking::{self, Lost};
 use crate::catalog::{Actor, Catalog, FileRef, FileRow};
 use crate::ingest::Gate;
@@ -64,13 +66,20 @@ pub async fn put(
 ) -> Result<axum::Json<PolicyChange>, Problem> {
     let reason = request.reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > MAX_REASON {
-        return Err(Problem::bad_request(format!("a reason has 1 to {MAX_REASON} characters")));
+        return Err(Problem::bad_request(format!(
+            "a reason has 1 to {MAX_REASON} characters"
+        )));
     }
     let in_force = mirror.gate().policy.clone();
-    let rules = SiteRules { files: request.policy.files.clone(), data: request.policy.data.clone() };
+    let rules = SiteRules {
+        files: request.policy.files.clone(),
+        data: request.policy.data.clone(),
+    };
     let policy = compiled(&in_force, request.policy).await?;
     let checked = policy.clone();
-    let (tests, warnings) = blocking::run(move || (test(&checked), lint(&checked))).await.map_err(lost)?;
+    let (tests, warnings) = blocking::run(move || (test(&checked), lint(&checked)))
+        .await
+        .map_err(lost)?;
     if let Some(failed) = tests.iter().find(|test| !test.passed) {
         return Err(unusable(&format!(
             "{}: the test {} fails: {}",
@@ -83,8 +92,14 @@ pub async fn put(
         before: in_force.get().digest().to_string(),
         after: policy.digest().to_string(),
         dry_run: change.dry_run,
-        warnings: warnings.iter().filter_map(|w| serde_json::to_value(w).ok()).collect(),
-        tests: tests.iter().filter_map(|t| serde_json::to_value(t).ok()).collect(),
+        warnings: warnings
+            .iter()
+            .filter_map(|w| serde_json::to_value(w).ok())
+            .collect(),
+        tests: tests
+            .iter()
+            .filter_map(|t| serde_json::to_value(t).ok())
+            .collect(),
         difference: None,
         job: None,
     };
@@ -97,7 +112,11 @@ pub async fn put(
         blocking::run(move || kept.keep(&keeping, &rules))
             .await
             .map_err(lost)?
-            .map_err(|error| Problem::broke_off(&format!("writing the policy down ({error}); it is not in force, and that")))?;
+            .map_err(|error| {
+                Problem::broke_off(&format!(
+                    "writing the policy down ({error}); it is not in force, and that"
+                ))
+            })?;
     }
     answer.job = jobs.policy_changed(policy, Some(reason), Actor::Operator).await?;
     Ok(axum::Json(answer))
@@ -125,10 +144,16 @@ async fn compiled(in_force: &InForce, text: PolicyText) -> Result<Policy, Proble
     let now = in_force.get();
     let profile = match text.profile.as_deref() {
         None => now.profile(),
-        Some(name) => Profile::named(name)
-            .ok_or_else(|| unusable(&format!("`{name}` is no profile; they are strict, standard and audit")))?,
+        Some(name) => Profile::named(name).ok_or_else(|| {
+            unusable(&format!(
+                "`{name}` is no profile; they are strict, standard and audit"
+            ))
+        })?,
     };
-    let rules = SiteRules { files: text.files, data: text.data };
+    let rules = SiteRules {
+        files: text.files,
+        data: text.data,
+    };
     blocking::run(move || Policy::new(profile, now.settings().clone(), &rules))
         .await
         .map_err(lost)?
@@ -136,7 +161,12 @@ async fn compiled(in_force: &InForce, text: PolicyText) -> Result<Policy, Proble
 }
 
 /// Judges the next files in the order of their contents.
-async fn page(gate: &Gate, policy: &Policy, after: Option<FileRef>, limit: u32) -> Result<ReplayPage, Problem> {
+async fn page(
+    gate: &Gate,
+    policy: &Policy,
+    after: Option<FileRef>,
+    limit: u32,
+) -> Result<ReplayPage, Problem> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let rows = gate.catalog.rows_after(after, limit).await?;
     let full = rows.len() == limit;
@@ -144,7 +174,9 @@ async fn page(gate: &Gate, policy: &Policy, after: Option<FileRef>, limit: u32) 
     let mut page = ReplayPage {
         profile: policy.profile().as_str().to_owned(),
         digest: policy.digest().to_string(),
-        next: last.filter(|_| full).map(|file| format!("{}/{}/{}", file.sha256, file.project, file.filename)),
+        next: last
+            .filter(|_| full)
+            .map(|file| format!("{}/{}/{}", file.sha256, file.project, file.filename)),
         ..ReplayPage::default()
     };
     let now = Timestamp::now();
@@ -186,15 +218,24 @@ async fn one(gate: &Gate, policy: &Policy, row: &FileRow, now: Timestamp) -> Rep
             file.differs = stored.is_none_or(|stored| {
                 stored.decision != verdict.decision || codes(&stored.reasons) != codes(&verdict.reasons)
             });
-            file.reasons = verdict.reasons.iter().map(|r| format!("{}/{}: {}", r.check, r.code, r.message)).collect();
+            file.reasons = verdict
+                .reasons
+                .iter()
+                .map(|r| format!("{}/{}: {}", r.check, r.code, r.message))
+                .collect();
         }
-        Err(error) => file.reasons.push(format!("policy/undecided: it could not be judged again: {error}")),
+        Err(error) => file
+            .reasons
+            .push(format!("policy/undecided: it could not be judged again: {error}")),
     }
     file
 }
 
 fn codes(reasons: &[Reason]) -> Vec<String> {
-    let mut codes: Vec<String> = reasons.iter().map(|r| format!("{}/{}", r.check, r.code)).collect();
+    let mut codes: Vec<String> = reasons
+        .iter()
+        .map(|r| format!("{}/{}", r.check, r.code))
+        .collect();
     codes.dedup();
     codes
 }
@@ -230,4 +271,3 @@ fn unusable(why: &str) -> Problem {
 fn lost(_: Lost) -> Problem {
     Problem::broke_off("the policy")
 }
-

@@ -1,5 +1,7 @@
 //! Nothing is admitted because something could not be checked.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -10,8 +12,15 @@ use Decision::{Admit, Quarantine, Refuse};
 
 /// A policy whose profile is `text`.
 fn profile(text: &str) -> Result<Policy, PolicyError> {
-    let files = [("profile.rego".to_owned(), format!("package chiron.profile\n\n{text}"))].into();
-    let site = SiteRules { files, ..SiteRules::default() };
+    let files = [(
+        "profile.rego".to_owned(),
+        format!("package chiron.profile\n\n{text}"),
+    )]
+    .into();
+    let site = SiteRules {
+        files,
+        ..SiteRules::default()
+    };
     Policy::new(Profile::Standard, Settings::default(), &site)
 }
 
@@ -21,11 +30,18 @@ fn undecided(text: &str) -> String {
     let verdict = exemplary().judge(&profile(text).unwrap());
     assert_eq!(verdict.decision, Quarantine, "{:?}", verdict.reasons);
     assert_eq!(verdict.reasons.len(), 1);
-    assert_eq!((verdict.reasons[0].check.as_str(), verdict.reasons[0].code.as_str()), ("policy", "undecided"));
+    assert_eq!(
+        (
+            verdict.reasons[0].check.as_str(),
+            verdict.reasons[0].code.as_str()
+        ),
+        ("policy", "undecided")
+    );
     verdict.reasons[0].message.clone()
 }
 
-const GOOD: &str = r#"{"admit": true, "requirements": {"structure": true, "hashes": true}, "objections": []}"#;
+const GOOD: &str =
+    r#"{"admit": true, "requirements": {"structure": true, "hashes": true}, "objections": []}"#;
 
 #[test]
 fn a_profile_of_the_sites_own_decides() {
@@ -36,14 +52,22 @@ fn a_profile_of_the_sites_own_decides() {
 
 #[test]
 fn a_policy_that_does_not_parse_is_no_policy() {
-    for text in ["decision := {", "decision := \"\\q\"", "\u{0}", "decision if { input.x == }"] {
+    for text in [
+        "decision := {",
+        "decision := \"\\q\"",
+        "decision if { input.x == }",
+        "decision := x if { not input.handed_in == y }",
+    ] {
         assert!(matches!(profile(text), Err(PolicyError::Parse(_))), "{text:?}");
     }
 }
 
 #[test]
 fn a_policy_without_the_rule_that_decides_is_no_policy() {
-    assert!(matches!(profile("admit := true"), Err(PolicyError::Missing { .. })));
+    assert!(matches!(
+        profile("admit := true"),
+        Err(PolicyError::Missing { .. })
+    ));
 }
 
 #[test]
@@ -80,23 +104,49 @@ fn rules_that_use_themselves_are_refused_before_they_run() {
         "a := b\nb := a\ndecision := a",
         "decision := data.chiron.profile",
     ] {
-        assert!(matches!(profile(text), Err(PolicyError::Circle { .. })), "{text}: {:?}", profile(text).err());
+        assert!(
+            matches!(profile(text), Err(PolicyError::Circle { .. })),
+            "{text}: {:?}",
+            profile(text).err()
+        );
     }
     let mut chain = String::from("r0 := 1\n");
     for n in 1..3_000 {
-        chain.push_str(&format!("r{n} := r{}\n", n - 1));
+        writeln!(chain, "r{n} := r{}", n - 1).unwrap();
     }
     chain.push_str("decision := r2999");
     assert!(matches!(profile(&chain), Err(PolicyError::Circle { .. })));
 }
 
 #[test]
-fn clock_chance_and_network_may_not_be_asked() {
-    for builtin in ["time.now_ns()", "rand.intn(\"a\", 5)", "http.send({\"url\": \"x\"})", "opa.runtime()"] {
-        let text = format!("x := {builtin}\ndecision := {GOOD}");
-        assert!(matches!(profile(&text), Err(PolicyError::Forbidden { .. })), "{builtin}");
+fn the_deepest_rules_that_are_allowed_fit_the_stack() {
+    let (open, close) = ("abs(".repeat(20), ")".repeat(20));
+    let mut chain = String::from("f0(x) := x\n");
+    for n in 1..95 {
+        writeln!(chain, "f{n}(x) := {open}f{}([[x]][0][0]){close}", n - 1).unwrap();
     }
-    assert!(matches!(profile("decision := no_such_function(1)"), Err(PolicyError::UnknownFunction { .. })));
+    writeln!(chain, "decision := {GOOD} if f94(1) == 1").unwrap();
+    expect(&profile(&chain).unwrap(), &exemplary(), Admit, &[]);
+}
+
+#[test]
+fn clock_chance_and_network_may_not_be_asked() {
+    for builtin in [
+        "time.now_ns()",
+        "rand.intn(\"a\", 5)",
+        "http.send({\"url\": \"x\"})",
+        "opa.runtime()",
+    ] {
+        let text = format!("x := {builtin}\ndecision := {GOOD}");
+        assert!(
+            matches!(profile(&text), Err(PolicyError::Forbidden { .. })),
+            "{builtin}"
+        );
+    }
+    assert!(matches!(
+        profile("decision := no_such_function(1)"),
+        Err(PolicyError::UnknownFunction { .. })
+    ));
 }
 
 #[test]
@@ -111,11 +161,15 @@ fn a_builtin_error_decides_nothing() {
 fn a_builtin_that_multiplies_is_bounded() {
     let mut doubling = String::from("s0 := \"aaaaaaaaaaaaaaaa\"\n");
     for n in 1..60 {
-        doubling.push_str(&format!("s{n} := concat(\"\", [s{0}, s{0}])\n", n - 1));
+        writeln!(doubling, "s{n} := concat(\"\", [s{0}, s{0}])", n - 1).unwrap();
     }
     undecided(&format!("{doubling}decision := {GOOD} if count(s59) > 0"));
-    undecided(&format!("decision := {GOOD} if count(numbers.range(1, 1000000000)) > 0"));
-    undecided(&format!("decision := {GOOD} if count(sprintf(\"%1000000000d\", [1])) > 0"));
+    undecided(&format!(
+        "decision := {GOOD} if count(numbers.range(1, 1000000000)) > 0"
+    ));
+    undecided(&format!(
+        "decision := {GOOD} if count(sprintf(\"%1000000000d\", [1])) > 0"
+    ));
     undecided(&format!("decision := {GOOD} if bits.lsh(1, 8000000000) > 0"));
 }
 
@@ -151,9 +205,24 @@ fn an_answer_that_admits_and_objects_does_not_admit() {
 #[test]
 fn no_policy_admits_what_did_not_pass_structure_and_hashes() {
     let policy = profile(&format!("decision := {GOOD}")).unwrap();
-    expect(&policy, &exemplary().failing(CheckName::Structure, "x"), Quarantine, &["policy/undecided"]);
-    expect(&policy, &exemplary().without(CheckName::Structure), Quarantine, &["policy/undecided"]);
-    expect(&policy, &exemplary().outcome(CheckName::Hashes, Outcome::Error), Quarantine, &["policy/undecided"]);
+    expect(
+        &policy,
+        &exemplary().failing(CheckName::Structure, "x"),
+        Quarantine,
+        &["policy/undecided"],
+    );
+    expect(
+        &policy,
+        &exemplary().without(CheckName::Structure),
+        Quarantine,
+        &["policy/undecided"],
+    );
+    expect(
+        &policy,
+        &exemplary().outcome(CheckName::Hashes, Outcome::Error),
+        Quarantine,
+        &["policy/undecided"],
+    );
 }
 
 #[test]
@@ -175,13 +244,17 @@ fn an_almost_empty_input_is_refused_by_its_schema() {
         json!([]),
         Value::Null,
     ] {
-        assert!(super::super::input::checked(&document).is_err());
+        assert!(input::checked(&document).is_err());
     }
 }
 
 /// An input document that every profile admits.
 fn document() -> Value {
-    let evidence: Vec<_> = exemplary().evidence.iter().map(|e| (Digest::of(&e.to_bytes()), e.clone())).collect();
+    let evidence: Vec<_> = exemplary()
+        .evidence
+        .iter()
+        .map(|e| (Digest::of(&e.to_bytes()), e.clone()))
+        .collect();
     let case = Case {
         file: exemplary().judge(&standard()).file,
         evidence: &evidence,
@@ -194,17 +267,25 @@ fn document() -> Value {
 }
 
 #[test]
+fn the_schema_of_the_input_knows_every_check() {
+    let schema = input_schema();
+    let names = &schema["properties"]["checks"]["propertyNames"]["enum"];
+    assert_eq!(names, &json!(CheckName::ALL));
+    jsonschema::validator_for(&schema).unwrap();
+}
+
+#[test]
 fn an_unknown_outcome_or_field_is_refused_by_the_schema() {
-    super::super::input::checked(&document()).unwrap();
+    input::checked(&document()).unwrap();
     let mut maybe = document();
     maybe["checks"]["structure"]["outcome"] = "maybe".into();
-    assert!(super::super::input::checked(&maybe).is_err());
+    assert!(input::checked(&maybe).is_err());
     let mut extra = document();
     extra["force"] = true.into();
-    assert!(super::super::input::checked(&extra).is_err());
+    assert!(input::checked(&extra).is_err());
     let mut unknown = document();
     unknown["checks"]["mood"] = document()["checks"]["structure"].clone();
-    assert!(super::super::input::checked(&unknown).is_err());
+    assert!(input::checked(&unknown).is_err());
 }
 
 #[test]
@@ -213,7 +294,9 @@ fn taking_any_part_of_the_input_away_never_admits() {
         let policy = Policy::builtin(profile);
         let admits = |document: &Value| {
             let value = regorus::Value::from_json_str(&document.to_string()).unwrap();
-            ask(&policy, value).is_ok_and(|(decision, site)| decision.admit && decision.objections.is_empty() && site.is_empty())
+            ask(&policy, value).is_ok_and(|(decision, site)| {
+                decision.admit && decision.objections.is_empty() && site.is_empty()
+            })
         };
         assert!(admits(&document()));
         assert!(!admits(&json!({})));
@@ -225,7 +308,15 @@ fn taking_any_part_of_the_input_away_never_admits() {
         if profile == Profile::Audit {
             continue;
         }
-        for key in ["checks", "age", "history", "licence", "publishers", "owned", "yanked"] {
+        for key in [
+            "checks",
+            "age",
+            "history",
+            "licence",
+            "publishers",
+            "owned",
+            "yanked",
+        ] {
             let mut without = document();
             without.as_object_mut().unwrap().remove(key);
             let unasked = matches!(key, "age" | "yanked"); // the default settings ask for neither

@@ -7,8 +7,18 @@ use super::*;
 use Decision::{Admit, Quarantine};
 
 fn site(files: &[(&str, &str)], data: &Value) -> Result<Policy, PolicyError> {
-    let files = files.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned())).collect();
-    Policy::new(Profile::Standard, Settings::default(), &SiteRules { files, data: facts(data) })
+    let files = files
+        .iter()
+        .map(|(file, text)| ((*file).to_owned(), (*text).to_owned()))
+        .collect();
+    Policy::new(
+        Profile::Standard,
+        Settings::default(),
+        &SiteRules {
+            files,
+            data: facts(data),
+        },
+    )
 }
 
 const START_UP: &str = r#"package chiron.site
@@ -38,7 +48,11 @@ test_that_fails if objections["x"]
 
 #[test]
 fn a_site_adds_objections_and_data() {
-    let wheel = given().with(CheckName::Structure, Outcome::Pass, &json!({ "start_up": { "count": 1 } }));
+    let wheel = given().with(
+        CheckName::Structure,
+        Outcome::Pass,
+        &json!({ "start_up": { "count": 1 } }),
+    );
     let policy = site(&[("a.rego", START_UP)], &json!({ "may_start": [] })).unwrap();
     expect(&policy, &wheel, Quarantine, &["policy/start-up-code"]);
     expect(&policy, &given(), Admit, &[]);
@@ -58,16 +72,29 @@ fn rules_and_data_are_named_by_the_digest() {
 
 #[test]
 fn objections_of_another_shape_decide_nothing() {
-    let policy = site(&[("a.rego", "package chiron.site\nobjections contains \"no\" if true")], &json!({})).unwrap();
+    let policy = site(
+        &[(
+            "a.rego",
+            "package chiron.site\nobjections contains \"no\" if true",
+        )],
+        &json!({}),
+    )
+    .unwrap();
     expect(&policy, &given(), Quarantine, &["policy/undecided"]);
 }
 
 #[test]
 fn a_site_writes_its_own_packages_only() {
     let text = "package chiron.checks\npasses(name) if true";
-    assert!(matches!(site(&[("a.rego", text)], &json!({})), Err(PolicyError::Package { .. })));
+    assert!(matches!(
+        site(&[("a.rego", text)], &json!({})),
+        Err(PolicyError::Package { .. })
+    ));
     let text = "package chiron.site\nx := 1";
-    assert!(matches!(site(&[("a.rego", text)], &json!({})), Err(PolicyError::Missing { .. })));
+    assert!(matches!(
+        site(&[("a.rego", text)], &json!({})),
+        Err(PolicyError::Missing { .. })
+    ));
 }
 
 #[test]
@@ -99,9 +126,23 @@ objections contains {"check": "policy", "code": "c", "message": "m", "decision":
 "#;
     let warnings = lint(&site(&[("a.rego", text)], &json!({})).unwrap());
     let codes: Vec<_> = warnings.iter().map(|w| (w.place.as_str(), w.code)).collect();
-    assert_eq!(codes, [("site/a.rego:3:9", "absence"), ("site/a.rego:5:2", "unknown-field")]);
-    assert!(warnings[1].message.contains("`name`") || warnings[1].message.contains("`filename`"), "{}", warnings[1].message);
-    assert!(lint(&site(&[("a.rego", START_UP)], &json!({})).unwrap()).iter().all(|w| w.code != "unknown-field"));
+    assert_eq!(
+        codes,
+        [
+            ("site/a.rego:3:21", "absence"),
+            ("site/a.rego:5:15", "unknown-field")
+        ]
+    );
+    assert!(
+        warnings[1].message.contains("`name`") || warnings[1].message.contains("`filename`"),
+        "{}",
+        warnings[1].message
+    );
+    assert!(
+        lint(&site(&[("a.rego", START_UP)], &json!({})).unwrap())
+            .iter()
+            .all(|w| w.code != "unknown-field")
+    );
 }
 
 #[test]
@@ -117,14 +158,29 @@ fn a_folder_is_read_as_it_is() {
     assert_eq!(rules.data["may_start"], json!(["demo"]));
 
     std::fs::write(at("data.json"), r#"{"may_start": []}"#).unwrap();
-    assert!(matches!(SiteRules::read(folder.path()), Err(PolicyError::Data { .. })), "said twice");
+    assert!(
+        matches!(SiteRules::read(folder.path()), Err(PolicyError::Data { .. })),
+        "said twice"
+    );
     std::fs::write(at("data.json"), "[".repeat(100_000)).unwrap();
-    assert!(matches!(SiteRules::read(folder.path()), Err(PolicyError::Data { .. })), "deep JSON");
+    assert!(
+        matches!(SiteRules::read(folder.path()), Err(PolicyError::Data { .. })),
+        "deep JSON"
+    );
     std::fs::remove_file(at("data.json")).unwrap();
 
-    std::fs::File::create(at("huge.rego")).unwrap().set_len(50 << 20).unwrap();
-    assert!(matches!(SiteRules::read(folder.path()), Err(PolicyError::TooLong { .. })));
+    std::fs::File::create(at("huge.rego"))
+        .unwrap()
+        .set_len(50 << 20)
+        .unwrap();
+    assert!(matches!(
+        SiteRules::read(folder.path()),
+        Err(PolicyError::TooLong { .. })
+    ));
     std::fs::remove_file(at("huge.rego")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", at("link.rego")).unwrap();
-    assert!(matches!(SiteRules::read(folder.path()), Err(PolicyError::Unreadable { .. })));
+    assert!(matches!(
+        SiteRules::read(folder.path()),
+        Err(PolicyError::Unreadable { .. })
+    ));
 }

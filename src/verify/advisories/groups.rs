@@ -67,7 +67,10 @@ pub fn groups(records: &BTreeMap<String, Named>, signals: &Signals) -> (Vec<Grou
     }
     let mut members: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
     for (name, place) in &places {
-        members.entry(root(&mut parents, *place)).or_default().insert(name);
+        members
+            .entry(root(&mut parents, *place))
+            .or_default()
+            .insert(name);
     }
     let mut list = Vec::with_capacity(members.len());
     let mut index = HashMap::with_capacity(places.len());
@@ -120,7 +123,10 @@ mod tests {
     }
 
     fn grouped(records: &[(&str, Named)]) -> Vec<Group> {
-        let records = records.iter().map(|(id, named)| ((*id).to_owned(), named.clone())).collect();
+        let records = records
+            .iter()
+            .map(|(id, named)| ((*id).to_owned(), named.clone()))
+            .collect();
         groups(&records, &Signals::default()).0
     }
 
@@ -135,7 +141,10 @@ mod tests {
         assert_eq!(found.len(), 2);
         let merged = found.iter().find(|group| group.records.len() == 3);
         let merged = merged.map(|group| (group.names.join(" "), group.severity, group.malware));
-        assert_eq!(merged, Some(("CVE-1 GHSA-a MAL-1 PYSEC-1".to_owned(), Severity::High, true)));
+        assert_eq!(
+            merged,
+            Some(("CVE-1 GHSA-a MAL-1 PYSEC-1".to_owned(), Severity::High, true))
+        );
     }
 
     #[test]
@@ -145,7 +154,10 @@ mod tests {
         signals.add_epss([("CVE-1", 0.9)]);
         let records = [("GHSA-a".to_owned(), record(&["CVE-1"], Severity::Unknown))].into();
         let (list, index) = groups(&records, &signals);
-        assert_eq!(list.iter().map(|g| (g.kev, g.epss)).collect::<Vec<_>>(), [(true, Some(0.9))]);
+        assert_eq!(
+            list.iter().map(|g| (g.kev, g.epss)).collect::<Vec<_>>(),
+            [(true, Some(0.9))]
+        );
         assert_eq!(index.get("CVE-1"), index.get("GHSA-a"));
     }
 

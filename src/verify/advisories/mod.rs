@@ -67,7 +67,10 @@ pub fn about(
         Known::Unreadable(why) => {
             let mut facts = AdvisoriesFacts::nothing_known();
             facts.findings.push(finding("unreadable", why.clone()));
-            return facts.report(Outcome::Error, format!("{about}: the advisory database cannot be read: {why}"));
+            return facts.report(
+                Outcome::Error,
+                format!("{about}: the advisory database cannot be read: {why}"),
+            );
         }
     };
     let mut facts = AdvisoriesFacts {
@@ -94,21 +97,29 @@ pub fn about(
         ([], []) => (Outcome::Pass, clean(&about, &facts)),
         ([], open) => (Outcome::Fail, named(&about, open)),
         ([first, ..], []) => (Outcome::Error, format!("{about}: {}", first.detail)),
-        ([first, ..], open) => (Outcome::Error, format!("{}; {}", named(&about, open), first.detail)),
+        ([first, ..], open) => (
+            Outcome::Error,
+            format!("{}; {}", named(&about, open), first.detail),
+        ),
     };
     facts.report(outcome, summary)
 }
 
+/// Records of one vulnerability that reach a version.
+type Hits<'a> = Vec<(&'a str, &'a Entry)>;
+
 /// Every vulnerability with a record that reaches the version, malware first, then by severity.
 pub fn matched(records: &Records, version: &Version) -> Vec<MatchedAdvisory> {
-    let mut by_group: BTreeMap<*const Group, (Arc<Group>, Vec<(&str, &Entry)>)> = BTreeMap::new();
+    let mut by_group: BTreeMap<*const Group, (Arc<Group>, Hits<'_>)> = BTreeMap::new();
     for (id, entry) in &records.entries {
         if !entry.reaches(version) {
             continue;
         }
         // A record alone in its group is its own finding; its group is always there (the load writes one for each).
         let group = records.groups.get(id).cloned().unwrap_or_default();
-        let place = by_group.entry(Arc::as_ptr(&group)).or_insert_with(|| (group, Vec::new()));
+        let place = by_group
+            .entry(Arc::as_ptr(&group))
+            .or_insert_with(|| (group, Vec::new()));
         place.1.push((id, entry));
     }
     let mut list: Vec<MatchedAdvisory> = by_group
@@ -124,8 +135,17 @@ pub fn matched(records: &Records, version: &Version) -> Vec<MatchedAdvisory> {
 
 /// Vulnerabilities whose records end at exactly this version and do not reach it.
 fn mended(records: &Records, version: &Version) -> Vec<MendedAdvisory> {
-    let ends_here = |entry: &Entry| entry.reaches.iter().flat_map(Reach::fixes).any(|fix| fix == version);
-    let mended = records.entries.iter().filter(|(_, entry)| ends_here(entry) && !entry.reaches(version));
+    let ends_here = |entry: &Entry| {
+        entry
+            .reaches
+            .iter()
+            .flat_map(Reach::fixes)
+            .any(|fix| fix == version)
+    };
+    let mended = records
+        .entries
+        .iter()
+        .filter(|(_, entry)| ends_here(entry) && !entry.reaches(version));
     mended
         .map(|(id, _)| MendedAdvisory {
             id: id.clone(),
@@ -181,7 +201,11 @@ fn finding_of(
         malware: group.malware || hits.iter().any(|(id, _)| id.starts_with("MAL-")),
         kev: group.kev,
         epss: group.epss,
-        fixed_in: fixes.into_iter().take(MAX_FIXES).map(ToString::to_string).collect(),
+        fixed_in: fixes
+            .into_iter()
+            .take(MAX_FIXES)
+            .map(ToString::to_string)
+            .collect(),
         summary: first.summary.clone(),
         vex,
     })
@@ -190,7 +214,10 @@ fn finding_of(
 /// Which record of several a finding is called after.
 fn rank(id: &str) -> usize {
     let known = ["MAL-", "GHSA-", "PYSEC-", "CVE-"];
-    known.iter().position(|prefix| id.starts_with(prefix)).unwrap_or(known.len())
+    known
+        .iter()
+        .position(|prefix| id.starts_with(prefix))
+        .unwrap_or(known.len())
 }
 
 fn finding(code: &str, detail: String) -> AdvisoryFinding {
@@ -201,9 +228,15 @@ fn finding(code: &str, detail: String) -> AdvisoryFinding {
 }
 
 fn clean(about: &str, facts: &AdvisoriesFacts) -> String {
-    let of = facts.as_of.map(|at| at.strftime("%F").to_string()).unwrap_or_default();
+    let of = facts
+        .as_of
+        .map(|at| at.strftime("%F").to_string())
+        .unwrap_or_default();
     match facts.matched.len() {
-        0 => format!("nothing is known against {about} (database of {of}, {} records)", facts.records),
+        0 => format!(
+            "nothing is known against {about} (database of {of}, {} records)",
+            facts.records
+        ),
         n => format!("{about}: {n} known, all of them taken out by VEX statements (database of {of})"),
     }
 }
@@ -217,12 +250,20 @@ fn named(about: &str, open: &[&MatchedAdvisory]) -> String {
             severity => severity.as_str().to_owned(),
         },
     };
-    let names: Vec<String> = open.iter().take(NAMED).map(|m| format!("{} ({})", m.id, word(m))).collect();
+    let names: Vec<String> = open
+        .iter()
+        .take(NAMED)
+        .map(|m| format!("{} ({})", m.id, word(m)))
+        .collect();
     let more = match open.len().saturating_sub(NAMED) {
         0 => String::new(),
         n => format!(" and {n} more"),
     };
-    let verb = if open.len() == 1 { "advisory reaches" } else { "advisories reach" };
+    let verb = if open.len() == 1 {
+        "advisory reaches"
+    } else {
+        "advisories reach"
+    };
     format!("{} {verb} {about}: {}{more}", open.len(), names.join(", "))
 }
 

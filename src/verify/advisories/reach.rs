@@ -51,7 +51,14 @@ enum Kind {
 
 /// A version as listed ones are compared: equal exactly when PEP 440 says so (`1.0` and `1.0.0` are).
 pub(super) fn key(version: &Version) -> Box<str> {
-    version.clone().without_trailing_zeros().to_string().into()
+    let release: Vec<u64> = version.release().iter().copied().collect();
+    // One number stays: the crate's own way to trim has none left of `0.0`, and panics.
+    let kept = release
+        .iter()
+        .rposition(|part| *part != 0)
+        .map_or(1, |last| last + 1);
+    let trimmed = version.clone().with_release(release.iter().take(kept).copied());
+    trimmed.to_string().into()
 }
 
 impl Reach {
@@ -63,7 +70,9 @@ impl Reach {
         match &affected["versions"] {
             Value::Null => {}
             Value::Array(listed) if listed.len() <= MAX_VERSIONS => reach.list(listed, &mut undecided),
-            Value::Array(listed) => undecided.push(format!("{} versions, {MAX_VERSIONS} are read", listed.len())),
+            Value::Array(listed) => {
+                undecided.push(format!("{} versions, {MAX_VERSIONS} are read", listed.len()));
+            }
             _ => undecided.push("`versions` is no list".to_owned()),
         }
         let mut events = 0;
@@ -111,11 +120,13 @@ impl Reach {
     /// Whether `version` is reached. A local version is also looked up as the public one that it was made from:
     /// `1.0+cu121` has the holes of `1.0`.
     pub(super) fn contains(&self, version: &Version) -> bool {
-        self.contains_exactly(version) || (version.is_local() && self.contains_exactly(&version.clone().without_local()))
+        self.contains_exactly(version)
+            || (version.is_local() && self.contains_exactly(&version.clone().without_local()))
     }
 
     fn contains_exactly(&self, version: &Version) -> bool {
-        self.versions.binary_search(&key(version)).is_ok() || self.ranges.iter().any(|range| in_range(range, version))
+        self.versions.binary_search(&key(version)).is_ok()
+            || self.ranges.iter().any(|range| in_range(range, version))
     }
 
     /// Whether a string that is no version is listed as it stands.
@@ -160,7 +171,12 @@ fn read_range(range: &Value) -> Result<Option<Vec<Event>>, String> {
                 "fixed" => Kind::Fixed,
                 "last_affected" => Kind::Last,
                 "limit" => Kind::Limit,
-                other => return Err(format!("an event {:?}", other.chars().take(32).collect::<String>())),
+                other => {
+                    return Err(format!(
+                        "an event {:?}",
+                        other.chars().take(32).collect::<String>()
+                    ));
+                }
             };
             let version = match (kind, text) {
                 (Kind::Introduced, "0") | (Kind::Limit, "*") => None,

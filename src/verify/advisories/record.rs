@@ -78,7 +78,10 @@ pub fn parse(document: &Value) -> Parsed {
     if !looks_like_one {
         return Parsed::Other;
     }
-    let id = document["id"].as_str().filter(|id| is_id(id)).map(ToOwned::to_owned);
+    let id = document["id"]
+        .as_str()
+        .filter(|id| is_id(id))
+        .map(ToOwned::to_owned);
     match &document["withdrawn"] {
         Value::Null => {}
         Value::String(at) if at.parse::<Timestamp>().is_ok() => return Parsed::NotOurs,
@@ -117,11 +120,17 @@ pub fn parse(document: &Value) -> Parsed {
 pub(super) fn is_id(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= MAX_ID_BYTES
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:+/@".contains(&b))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.:+/@".contains(&b))
 }
 
 fn malformed(document: &Value, id: Option<String>, reason: &str) -> Parsed {
-    let packages = document["affected"].as_array().into_iter().flatten().take(MAX_PACKAGES);
+    let packages = document["affected"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .take(MAX_PACKAGES);
     let mut projects: Vec<ProjectName> = packages.filter_map(|entry| ours(entry)?.ok()).collect();
     projects.sort();
     projects.dedup();
@@ -185,9 +194,15 @@ fn aliases(document: &Value, id: &str) -> Result<Vec<String>, String> {
 }
 
 fn summary(document: &Value) -> String {
-    let text = document["summary"].as_str().filter(|text| !text.trim().is_empty());
+    let text = document["summary"]
+        .as_str()
+        .filter(|text| !text.trim().is_empty());
     let text = text.or(document["details"].as_str()).unwrap_or_default();
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default();
     line.chars().take(MAX_SUMMARY).collect()
 }
 
@@ -218,18 +233,26 @@ mod tests {
 
     #[test]
     fn packages_of_the_index_are_taken_under_their_one_name() {
-        let Parsed::Record(record) = parse(&sound()) else { panic!("a record") };
+        let Parsed::Record(record) = parse(&sound()) else {
+            panic!("a record")
+        };
         let bard = ProjectName::parse("friendly-bard").unwrap();
         assert_eq!(record.affected.keys().collect::<Vec<_>>(), [&bard]);
         assert_eq!(record.affected[&bard].reaches.len(), 2);
-        assert_eq!((record.aliases, record.summary), (vec!["CVE-2024-1".to_owned()], "a hole".to_owned()));
+        assert_eq!(
+            (record.aliases, record.summary),
+            (vec!["CVE-2024-1".to_owned()], "a hole".to_owned())
+        );
     }
 
     #[test]
     fn other_ecosystems_and_withdrawn_ones_are_not_ours() {
         let npm = json!([{ "package": { "ecosystem": "npm", "name": "x" } }]);
         assert!(matches!(parse(&with("affected", npm)), Parsed::NotOurs));
-        assert!(matches!(parse(&with("withdrawn", "2024-06-01T00:00:00Z".into())), Parsed::NotOurs));
+        assert!(matches!(
+            parse(&with("withdrawn", "2024-06-01T00:00:00Z".into())),
+            Parsed::NotOurs
+        ));
         let lookalike = json!([{ "package": { "ecosystem": "PyPIx", "name": "x" } }]);
         assert!(matches!(parse(&with("affected", lookalike)), Parsed::NotOurs));
     }
@@ -253,19 +276,33 @@ mod tests {
         let Parsed::Malformed { projects, reason, .. } = parse(&with("affected", unnamed)) else {
             panic!("a name that is none")
         };
-        assert!(projects.len() == 1 && reason.contains("is not a project name"), "{reason}");
+        assert!(
+            projects.len() == 1 && reason.contains("is not a project name"),
+            "{reason}"
+        );
     }
 
     #[test]
     fn an_empty_range_leaves_the_package_undecided_and_the_record_standing() {
         let empty = json!([{ "package": { "ecosystem": "PyPI", "name": "x" }, "ranges": [{ "type": "ECOSYSTEM", "events": [] }] }]);
-        let Parsed::Record(record) = parse(&with("affected", empty)) else { panic!("a record") };
-        assert_eq!(record.affected.values().next().unwrap().undecided, ["a range without events"]);
+        let Parsed::Record(record) = parse(&with("affected", empty)) else {
+            panic!("a record")
+        };
+        assert_eq!(
+            record.affected.values().next().unwrap().undecided,
+            ["a range without events"]
+        );
     }
 
     #[test]
     fn other_documents_are_no_advisories() {
-        for other in [json!([]), json!({}), json!({ "id": 1 }), json!({ "id": "x", "name": "y" }), json!("x")] {
+        for other in [
+            json!([]),
+            json!({}),
+            json!({ "id": 1 }),
+            json!({ "id": "x", "name": "y" }),
+            json!("x"),
+        ] {
             assert!(matches!(parse(&other), Parsed::Other), "{other}");
         }
     }

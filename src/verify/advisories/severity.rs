@@ -130,15 +130,27 @@ mod tests {
     #[test]
     fn vectors_of_every_version_have_a_score() {
         for (vector, severity, score) in [
-            ("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", Severity::Critical, 9.8),
-            ("CVSS:3.0/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N", Severity::Medium, 6.1),
+            (
+                "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
+                Severity::Critical,
+                9.8,
+            ),
+            (
+                "CVSS:3.0/AV:N/AC:L/PR:N/UI:R/S:C/C:L/I:L/A:N",
+                Severity::Medium,
+                6.1,
+            ),
             (
                 "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:N/SI:N/SA:N",
                 Severity::Critical,
                 9.3,
             ),
             ("AV:N/AC:L/Au:N/C:P/I:P/A:P", Severity::High, 7.5),
-            ("CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:N/I:N/A:N", Severity::None, 0.0),
+            (
+                "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:N/I:N/A:N",
+                Severity::None,
+                0.0,
+            ),
         ] {
             assert_eq!(of(vector), (severity, Some(score)), "{vector}");
         }
@@ -146,11 +158,23 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_unknown_and_not_low() {
-        for vector in ["", "CVSS:3.1/", "CVSS:9.9/AV:N", "AV:N", "eleven", "11", "-1", "NaN"] {
+        for vector in [
+            "",
+            "CVSS:3.1/",
+            "CVSS:9.9/AV:N",
+            "AV:N",
+            "eleven",
+            "11",
+            "-1",
+            "NaN",
+        ] {
             assert_eq!(of(vector), (Severity::Unknown, None), "{vector}");
         }
         assert_eq!(severity_of(&json!({})), (Severity::Unknown, None));
-        assert_eq!(severity_of(&json!({ "severity": "high" })), (Severity::Unknown, None));
+        assert_eq!(
+            severity_of(&json!({ "severity": "high" })),
+            (Severity::Unknown, None)
+        );
     }
 
     #[test]

@@ -40,7 +40,9 @@ impl Signals {
     /// The score of a name, 0 to 1.
     pub fn likelihood(&self, name: &str) -> Option<f64> {
         // Through text, so that 0.1 stays 0.1.
-        self.epss.get(name).and_then(|score| score.to_string().parse().ok())
+        self.epss
+            .get(name)
+            .and_then(|score| score.to_string().parse().ok())
     }
 
     /// How many names each list has: exploited, scored.
@@ -55,7 +57,8 @@ impl Signals {
 
     /// Adds scores.
     pub fn add_epss<'a>(&mut self, scores: impl IntoIterator<Item = (&'a str, f32)>) {
-        self.epss.extend(scores.into_iter().map(|(name, score)| (name.into(), score)));
+        self.epss
+            .extend(scores.into_iter().map(|(name, score)| (name.into(), score)));
     }
 
     /// Reads a KEV catalogue in place of the one that is there.
@@ -65,7 +68,9 @@ impl Signals {
     /// say that it is not exploited.
     pub fn read_kev(&mut self, document: &Value) -> Result<(), SignalError> {
         let list = document["vulnerabilities"].as_array();
-        let list = list.filter(|list| !list.is_empty()).ok_or(SignalError::Shape("KEV catalogue with entries"))?;
+        let list = list
+            .filter(|list| !list.is_empty())
+            .ok_or(SignalError::Shape("KEV catalogue with entries"))?;
         if list.len() > MAX_ENTRIES {
             return Err(SignalError::TooMany);
         }
@@ -87,7 +92,9 @@ impl Signals {
         let headers = reader.headers().map_err(|_| SignalError::Shape("CSV"))?;
         let column = |name| headers.iter().position(|header| header.trim() == name);
         let (Some(cve), Some(score)) = (column("cve"), column("epss")) else {
-            return Err(SignalError::Shape("list of EPSS scores (a CSV with the columns cve and epss)"));
+            return Err(SignalError::Shape(
+                "list of EPSS scores (a CSV with the columns cve and epss)",
+            ));
         };
         let mut epss = BTreeMap::new();
         for (at, row) in reader.records().enumerate() {
@@ -99,7 +106,10 @@ impl Signals {
             let name = name.ok_or(SignalError::Entry(at + 1, "no CVE"))?;
             let score = row.get(score).and_then(|score| score.trim().parse::<f32>().ok());
             let score = score.filter(|score| (0.0..=1.0).contains(score));
-            epss.insert(name.into(), score.ok_or(SignalError::Entry(at + 1, "no score between 0 and 1"))?);
+            epss.insert(
+                name.into(),
+                score.ok_or(SignalError::Entry(at + 1, "no score between 0 and 1"))?,
+            );
         }
         if epss.is_empty() {
             return Err(SignalError::Shape("list of EPSS scores with entries"));
@@ -124,8 +134,12 @@ mod tests {
     #[test]
     fn lists_are_read_whole_or_not_at_all() {
         let mut signals = Signals::default();
-        signals.read_kev(&json!({ "catalogVersion": "1", "vulnerabilities": [{ "cveID": "CVE-1" }] })).unwrap();
-        signals.read_epss(b"#model:v1\ncve,epss,percentile\nCVE-1,0.1,0.5\nCVE-2,1,1\n").unwrap();
+        signals
+            .read_kev(&json!({ "catalogVersion": "1", "vulnerabilities": [{ "cveID": "CVE-1" }] }))
+            .unwrap();
+        signals
+            .read_epss(b"#model:v1\ncve,epss,percentile\nCVE-1,0.1,0.5\nCVE-2,1,1\n")
+            .unwrap();
         assert!(signals.exploited("CVE-1") && !signals.exploited("CVE-2"));
         assert_eq!(signals.likelihood("CVE-1"), Some(0.1));
         for bad in [
@@ -135,7 +149,14 @@ mod tests {
         ] {
             assert!(signals.read_kev(&bad).is_err(), "{bad}");
         }
-        for bad in ["", "cve,epss\n", "a,b\n1,2\n", "cve,epss\nCVE-9,2\n", "cve,epss\nCVE-9,x\n", "cve,epss\nCVE-9\n"] {
+        for bad in [
+            "",
+            "cve,epss\n",
+            "a,b\n1,2\n",
+            "cve,epss\nCVE-9,2\n",
+            "cve,epss\nCVE-9,x\n",
+            "cve,epss\nCVE-9\n",
+        ] {
             assert!(signals.read_epss(bad.as_bytes()).is_err(), "{bad}");
         }
         assert_eq!(signals.counts(), (1, 2), "the old lists are kept");

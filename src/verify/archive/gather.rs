@@ -96,7 +96,7 @@ impl<'l> Gatherer<'l> {
             None => {}
             Some((Held::Sbom, bytes)) => self.contents.sboms.push((member.name.to_owned(), bytes)),
             Some((Held::VendorList, bytes)) => {
-                self.contents.vendor_lists.push((member.name.to_owned(), bytes))
+                self.contents.vendor_lists.push((member.name.to_owned(), bytes));
             }
         }
     }

@@ -143,7 +143,7 @@ pub fn reproducibility(
         level,
         pure: contents.pure,
         trace: held.trace,
-        attempts: Vec::new(),
+        attempts: stated.attempts,
         statements: stated.facts,
         findings,
     };
@@ -311,8 +311,9 @@ pub(super) fn trace_summary(trace: &TraceFacts, source: &str) -> String {
         .collect();
     let more = if count > listed.len() as u64 { ", …" } else { "" };
     format!(
-        "{count} of {} files outside .dist-info are not in {source}: {}{more}",
+        "{count} of {} files outside .dist-info {} not in {source}: {}{more}",
         trace.files,
+        if count == 1 { "is" } else { "are" },
         listed.join(", ")
     )
 }

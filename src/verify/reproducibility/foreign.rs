@@ -3,7 +3,7 @@
 use chiron_storage::Digest;
 use serde_json::Value;
 
-use super::facts::{FindingFacts, StatedBy, StatementFacts};
+use super::facts::{AttemptFacts, FindingFacts, StatedBy, StatementFacts};
 use super::{Level, Rebuilders};
 use crate::package::DistributionFilename;
 use crate::statement::{
@@ -30,6 +30,8 @@ pub(super) struct Stated {
     pub(super) accepted: Option<Level>,
     /// What this Chiron itself stated before.
     pub(super) own: Option<Level>,
+    /// The attempts that it stated it by.
+    pub(super) attempts: Vec<AttemptFacts>,
     pub(super) facts: StatementFacts,
     pub(super) findings: Vec<FindingFacts>,
 }
@@ -73,12 +75,18 @@ pub(super) fn read(of: &Spoken<'_>, documents: &[Document], rebuilders: &Rebuild
                 continue;
             }
         };
+        let is_own = opened.signed_by.iter().any(|at| *at < others_from);
+        if is_own {
+            stated.remember(&opened.statement);
+        }
         match level_stated(&opened.statement, of) {
             Ok(level) => {
                 for at in opened.signed_by {
                     levels[at] = levels[at].max(Some(level));
                 }
             }
+            // How this Chiron built what came out is kept beside every file, also when something else came out.
+            Err(("wrong-subject", _)) if is_own && opened.statement.predicate_type == REBUILD_PROVENANCE => {}
             Err((code, detail)) => stated.find(code, detail),
         }
     }
@@ -108,6 +116,47 @@ pub(super) fn read(of: &Spoken<'_>, documents: &[Document], rebuilders: &Rebuild
 }
 
 impl Stated {
+    /// Notes the attempt that an own statement is about: the equivalence says what it reached, the provenance how.
+    fn remember(&mut self, statement: &Statement) {
+        let predicate = &statement.predicate;
+        let digest_at =
+            |pointer: &str| -> Option<Digest> { predicate.pointer(pointer)?.as_str()?.parse().ok() };
+        let (digest, level) = match statement.predicate_type.as_str() {
+            EQUIVALENCE => (
+                digest_at("/attempt/digest/sha256"),
+                predicate
+                    .get("level")
+                    .and_then(Value::as_str)
+                    .and_then(Level::parse),
+            ),
+            REBUILD_PROVENANCE => (digest_at("/runDetails/metadata/invocationId"), None),
+            _ => return,
+        };
+        let Some(digest) = digest else { return };
+        let known = self.attempts.iter().position(|attempt| attempt.digest == digest);
+        let at = known.unwrap_or(self.attempts.len());
+        if known.is_none() {
+            self.attempts.push(AttemptFacts {
+                digest,
+                level: Level::NotAttempted,
+                backend: String::new(),
+                epoch: None,
+                problem: None,
+            });
+        }
+        let attempt = &mut self.attempts[at];
+        if let Some(level) = level {
+            attempt.level = level;
+        } else {
+            let parameters = predicate.pointer("/buildDefinition/externalParameters");
+            let parameter = |name: &str| parameters.and_then(|parameters| parameters.get(name));
+            if let Some(backend) = parameter("backend").and_then(Value::as_str) {
+                backend.clone_into(&mut attempt.backend);
+            }
+            attempt.epoch = parameter("sourceDateEpoch").and_then(Value::as_i64);
+        }
+    }
+
     fn find(&mut self, code: &str, detail: String) {
         self.findings.push(FindingFacts {
             code: code.to_owned(),

@@ -6,6 +6,10 @@ use chiron_storage::Digest;
 
 /// A bill that passed its schema.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, answered by yes or no"
+)]
 pub(super) struct Bill {
     /// What it is about.
     pub(super) root: Option<Component>,

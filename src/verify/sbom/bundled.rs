@@ -134,9 +134,7 @@ impl<'b> Claims<'b> {
                 })
                 .collect(),
             keys: all().map(|component| key(&component.name)).collect(),
-            projects: all()
-                .filter_map(python_project)
-                .collect(),
+            projects: all().filter_map(python_project).collect(),
         }
     }
 
@@ -179,7 +177,7 @@ fn is_bundled_library(path: &str) -> bool {
     let in_folder = path.contains("/.dylibs/")
         || path
             .split_once('/')
-            .is_some_and(|(top, _)| top.len() > 5 && top.ends_with(".libs"));
+            .is_some_and(|(top, _)| top.strip_suffix(".libs").is_some_and(|stem| !stem.is_empty()));
     let file = file_name(path).to_ascii_lowercase();
     let is_library = [".so", ".dll", ".dylib"]
         .iter()

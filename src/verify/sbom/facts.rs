@@ -73,6 +73,10 @@ pub enum Role {
 /// One published document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, for policy"
+)]
 pub struct DocumentFacts {
     /// As far as it could be told.
     pub format: Format,

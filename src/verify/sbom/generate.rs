@@ -320,13 +320,9 @@ fn serial_number(sha256: Digest) -> String {
     bytes.copy_from_slice(&digest.as_bytes()[..16]);
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let text = hex::encode(bytes);
-    let (a, b, c, d, e) = (
-        &text[..8],
-        &text[8..12],
-        &text[12..16],
-        &text[16..20],
-        &text[20..],
-    );
-    format!("urn:uuid:{a}-{b}-{c}-{d}-{e}")
+    let mut text = hex::encode(bytes);
+    for place in [20, 16, 12, 8] {
+        text.insert(place, '-');
+    }
+    format!("urn:uuid:{text}")
 }

@@ -52,6 +52,16 @@ pub(super) fn read(bytes: &[u8], limits: &SbomLimits) -> Result<Value, JsonError
     }
 }
 
+/// Holds a document that was read against narrower bounds.
+pub(super) fn within(bytes: &[u8], depth: usize, values: usize) -> Result<(), JsonError> {
+    let narrow = SbomLimits {
+        depth,
+        values,
+        ..SbomLimits::default()
+    };
+    scan(bytes, &narrow).map(|_| ())
+}
+
 /// Walks over the bytes once, without parsing; returns how many colons stand outside of strings.
 fn scan(bytes: &[u8], limits: &SbomLimits) -> Result<usize, JsonError> {
     let (mut depth, mut values, mut colons) = (0_usize, 1_usize, 0_usize);

@@ -1,5 +1,7 @@
 //! SPDX 2.2 and 2.3, and what can be said of 3.0, read after the document passed its schema.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::bill::{Bill, Component, push_sha256};
@@ -23,7 +25,7 @@ pub(super) fn read2(document: &Value) -> Bill {
     };
     let own = document["SPDXID"].as_str().unwrap_or("SPDXRef-DOCUMENT");
     bill.refs.define(own);
-    let mut described: Vec<&str> = list(&document["documentDescribes"])
+    let mut described: HashSet<&str> = list(&document["documentDescribes"])
         .filter_map(Value::as_str)
         .collect();
     for relation in list(&document["relationships"]) {
@@ -32,8 +34,12 @@ pub(super) fn read2(document: &Value) -> Bill {
             text(&relation["relatedSpdxElement"]).unwrap_or_default(),
         );
         match relation["relationshipType"].as_str().unwrap_or_default() {
-            "DESCRIBES" if from == own => described.push(to),
-            "DESCRIBED_BY" if to == own => described.push(from),
+            "DESCRIBES" if from == own => {
+                described.insert(to);
+            }
+            "DESCRIBED_BY" if to == own => {
+                described.insert(from);
+            }
             _ => bill.related = true,
         }
         for name in [from, to] {
@@ -47,7 +53,7 @@ pub(super) fn read2(document: &Value) -> Bill {
         let id = package["SPDXID"].as_str().unwrap_or_default();
         bill.refs.define(id);
         let component = package2(package);
-        if bill.root.is_none() && described.contains(&id) {
+        if bill.root.is_none() && described.contains(id) {
             bill.root = Some(component);
         } else {
             bill.components.push(component);
@@ -131,7 +137,7 @@ pub(super) fn read3(document: &Value) -> Bill {
     let alone = std::slice::from_ref(document);
     let elements = || document["@graph"].as_array().map_or(alone, Vec::as_slice).iter();
     let mut bill = Bill::default();
-    let mut roots: Vec<&str> = Vec::new();
+    let mut roots: HashSet<&str> = HashSet::new();
     for element in elements() {
         let kind = element["type"].as_str().unwrap_or_default();
         bill.dated |= element["created"].is_string() || element["creationInfo"]["created"].is_string();
@@ -155,7 +161,7 @@ pub(super) fn read3(document: &Value) -> Bill {
         };
         let id = element["spdxId"].as_str().unwrap_or_default();
         bill.refs.define(id);
-        if bill.root.is_none() && !component.is_file && roots.contains(&id) {
+        if bill.root.is_none() && !component.is_file && roots.contains(id) {
             bill.root = Some(component);
         } else {
             bill.components.push(component);

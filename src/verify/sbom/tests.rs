@@ -204,6 +204,30 @@ fn bad_documents_are_refused_by_their_own_codes() {
     }
 }
 
+/// The schema of SPDX 3.0 is slow by the value, so it has bounds of its own.
+#[test]
+fn spdx_3_is_bounded_more_narrowly() {
+    let agent = |inner: Value| {
+        json!({"type": "Organization", "spdxId": "urn:o", "name": "o", "creationInfo":
+            {"type": "CreationInfo", "specVersion": "3.0.1", "created": "2026-01-01T00:00:00Z", "createdBy": [inner]}})
+    };
+    let bill = |graph: Vec<Value>| {
+        let context = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld";
+        serde_json::to_vec(&json!({"@context": context, "@graph": graph})).unwrap()
+    };
+    let nested = (0..5).fold(json!("urn:x"), |inner, _| agent(inner));
+    let begun = Instant::now();
+    for (graph, code) in [
+        (vec![agent(json!("urn:x"))], "another-project"),
+        (vec![nested], "too-deep"),
+        (vec![agent(json!("urn:x")); 20_000], "too-many-values"),
+    ] {
+        let (outcome, facts, _) = check(&contents(&[]), &[beside(bill(graph))]);
+        assert_eq!((outcome, codes(&facts.findings)), (Outcome::Fail, vec![code]));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
 /// The validator calls itself for each level; a check runs on a thread with 2 MiB of stack.
 #[test]
 fn the_deepest_allowed_document_is_validated_on_a_small_stack() {

@@ -12,7 +12,7 @@ use super::super::{DocumentOrigin, Outcome};
 pub enum Code {
     /// The document is not what its kind must be.
     Malformed,
-    /// Larger than [`super::bounds::MAX_DOCUMENT_BYTES`].
+    /// Larger than [`super::MAX_DOCUMENT_BYTES`].
     TooLarge,
     /// More documents, attestations, log entries or timestamps than are looked at.
     TooMany,

@@ -59,8 +59,11 @@ impl Attestation {
             Ok(proof) => proof,
             // The signature is good, but it is over a statement about something else: the statement says about what.
             Err(flaw) if flaw.code == Code::WrongDigest => {
-                let flaws = statement_flaws();
-                return Err(if flaws.is_empty() { vec![flaw] } else { flaws });
+                let mut flaws = statement_flaws();
+                if flaws.iter().all(|other| other.code != Code::WrongDigest) {
+                    flaws.push(flaw);
+                }
+                return Err(flaws);
             }
             Err(flaw) => return Err(vec![flaw]),
         };

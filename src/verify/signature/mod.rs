@@ -1,7 +1,7 @@
 //! `signature`: PEP 740 attestations, Sigstore bundles and plain keys, verified offline at the time of signing.
 //!
-//! [`unverified`] parses documents at the door, [`sigstore`] is the only place that names the sigstore crates,
-//! [`judge`] makes attestations, and [`signature`] writes down what was found. Who may sign what is policy's to say.
+//! `unverified` parses documents at the door, `sigstore` is the only place that names the sigstore crates,
+//! `judge` makes attestations, and [`signature`] writes down what was found. Who may sign what is policy's to say.
 
 mod bounds;
 mod certificate;

@@ -43,7 +43,7 @@ pub enum Publisher {
         /// Its address.
         email: String,
     },
-    /// A pipeline of CircleCI.
+    /// A pipeline of `CircleCI`.
     CircleCI {
         /// Number of the project.
         project_id: String,

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::certificate::Certificate;
+use super::certificate::{Certificate, Identity};
 use super::finding::{Code, Flaw, shown};
 
 /// Build types whose parameters are understood: both name the workflow by repository, path and ref.
@@ -17,7 +17,7 @@ pub fn agrees(predicate: &Value, certificate: &Certificate) -> Result<(), Flaw> 
     shape(predicate)?;
     let definition = &predicate["buildDefinition"];
     let builder = predicate["runDetails"]["builder"]["id"].as_str();
-    let identity = certificate.identity.as_ref().map(|identity| identity.as_str());
+    let identity = certificate.identity.as_ref().map(Identity::as_str);
     same("builder", builder, identity)?;
     let workflow = &definition["externalParameters"]["workflow"];
     same(
@@ -81,7 +81,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use serde_json::json;
 
-    use super::super::certificate::Identity;
     use super::*;
 
     fn provenance() -> (Value, Certificate) {

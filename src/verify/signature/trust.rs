@@ -177,6 +177,11 @@ impl Trust {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = material;
     }
 
+    /// The trusted roots, each with its age.
+    pub fn roots(&self) -> Vec<super::facts::TrustRootFact> {
+        self.material().roots.iter().map(|root| root.fact()).collect()
+    }
+
     /// The names of the trusted roots and of the keys.
     pub fn names(&self) -> (Vec<String>, Vec<String>) {
         let material = self.material();

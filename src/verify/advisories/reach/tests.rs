@@ -22,11 +22,23 @@ fn contains(reach: &Reach, text: &str) -> bool {
 #[test]
 fn a_range_begins_and_ends_where_it_says() {
     let fixed = range(&json!([{ "introduced": "0" }, { "fixed": "2.0" }]));
-    for (text, inside) in [("0.0.dev0", true), ("1.9", true), ("2.0rc1", true), ("2.0", false), ("1!0.1", false)] {
+    for (text, inside) in [
+        ("0.0.dev0", true),
+        ("1.9", true),
+        ("2.0rc1", true),
+        ("2.0", false),
+        ("1!0.1", false),
+    ] {
         assert_eq!(contains(&fixed, text), inside, "{text}");
     }
     let last = range(&json!([{ "introduced": "1.0" }, { "last_affected": "1.5" }]));
-    for (text, inside) in [("0.9", false), ("1.0", true), ("1.5.0", true), ("1.5.post1", false), ("1.5.1", false)] {
+    for (text, inside) in [
+        ("0.9", false),
+        ("1.0", true),
+        ("1.5.0", true),
+        ("1.5.post1", false),
+        ("1.5.1", false),
+    ] {
         assert_eq!(contains(&last, text), inside, "{text}");
     }
 }
@@ -36,7 +48,13 @@ fn events_are_sorted_before_they_count() {
     let shuffled = range(&json!([
         { "fixed": "3.5" }, { "introduced": "3.0" }, { "fixed": "1.2" }, { "introduced": "0" }
     ]));
-    for (text, inside) in [("1.1", true), ("1.2", false), ("2.9", false), ("3.1", true), ("3.5", false)] {
+    for (text, inside) in [
+        ("1.1", true),
+        ("1.2", false),
+        ("2.9", false),
+        ("3.1", true),
+        ("3.5", false),
+    ] {
         assert_eq!(contains(&shuffled, text), inside, "{text}");
     }
     // The same version ends one stretch and begins another: affected, whatever stands first.
@@ -53,6 +71,12 @@ fn a_limit_ends_every_range_above_it() {
     assert!(contains(&limited, "1.9") && !contains(&limited, "2.0") && !contains(&limited, "0.9"));
     let open = range(&json!([{ "introduced": "1.0" }, { "limit": "*" }]));
     assert!(contains(&open, "99"));
+}
+
+#[test]
+fn versions_of_zeros_alone_are_versions() {
+    let (reach, _) = Reach::read(&json!({ "versions": ["0.0", "0", "0.0.0.dev1"] }));
+    assert!(contains(&reach, "0.0.0") && contains(&reach, "0.dev1") && !contains(&reach, "0.1"));
 }
 
 #[test]
@@ -82,7 +106,10 @@ fn listed_or_in_a_range_is_enough() {
     for (text, inside) in [("7.0", true), ("1.5", true), ("3.5", true), ("2.5", false)] {
         assert_eq!(contains(&reach, text), inside, "{text}");
     }
-    assert_eq!(reach.fixes().map(ToString::to_string).collect::<Vec<_>>(), ["2", "4"]);
+    assert_eq!(
+        reach.fixes().map(ToString::to_string).collect::<Vec<_>>(),
+        ["2", "4"]
+    );
 }
 
 #[test]

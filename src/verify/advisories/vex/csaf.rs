@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{
-    MAX_STATEMENTS, Product, Statement, VexDocument, VexStatus, cut, names, product_of_name, product_of_purl, time,
+    MAX_STATEMENTS, Product, Statement, VexDocument, VexStatus, cut, names, product_of_name, product_of_purl,
+    time,
 };
 
 /// Whether a document says that it is one. Other profiles are advisories of a vendor, which say nothing for Python.
@@ -42,14 +43,22 @@ pub(super) fn read(document: &Value) -> Result<VexDocument, String> {
     };
     let products = products(&document["product_tree"]);
     for vulnerability in document["vulnerabilities"].as_array().into_iter().flatten() {
-        let ids = vulnerability["ids"].as_array().into_iter().flatten().map(|id| &id["text"]);
+        let ids = vulnerability["ids"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|id| &id["text"]);
         let vulnerabilities = names(ids.chain([&vulnerability["cve"]]).filter_map(Value::as_str));
         if vulnerabilities.is_empty() {
             read.unusable.push("a vulnerability without a name".to_owned());
             continue;
         }
         for (list, status) in LISTS {
-            for product in vulnerability["product_status"][list].as_array().into_iter().flatten() {
+            for product in vulnerability["product_status"][list]
+                .as_array()
+                .into_iter()
+                .flatten()
+            {
                 if read.statements.len() + read.unusable.len() > MAX_STATEMENTS {
                     return Err(format!("it has more than {MAX_STATEMENTS} statements"));
                 }
@@ -67,7 +76,8 @@ pub(super) fn read(document: &Value) -> Result<VexDocument, String> {
                     Some(Product::Other(why)) => read.unusable.push(format!("{}: {why}", vulnerabilities[0])),
                     None => {
                         let id = cut(id);
-                        read.unusable.push(format!("{}: no product {id:?} is described", vulnerabilities[0]));
+                        read.unusable
+                            .push(format!("{}: no product {id:?} is described", vulnerabilities[0]));
                     }
                 }
             }
@@ -95,7 +105,12 @@ fn products(tree: &Value) -> HashMap<&str, Product> {
 }
 
 /// Goes down the branches, remembering the product's name and version. `serde_json` bounds the depth.
-fn walk<'a>(branch: &'a Value, name: Option<&'a str>, version: Option<&'a str>, found: &mut HashMap<&'a str, Product>) {
+fn walk<'a>(
+    branch: &'a Value,
+    name: Option<&'a str>,
+    version: Option<&'a str>,
+    found: &mut HashMap<&'a str, Product>,
+) {
     let own = branch["name"].as_str();
     let (name, version) = match branch["category"].as_str() {
         Some("product_name") => (own, version),
@@ -108,8 +123,15 @@ fn walk<'a>(branch: &'a Value, name: Option<&'a str>, version: Option<&'a str>, 
     }
 }
 
-fn describe<'a>(product: &'a Value, name: Option<&str>, version: Option<&str>, found: &mut HashMap<&'a str, Product>) {
-    let Some(id) = product["product_id"].as_str() else { return };
+fn describe<'a>(
+    product: &'a Value,
+    name: Option<&str>,
+    version: Option<&str>,
+    found: &mut HashMap<&'a str, Product>,
+) {
+    let Some(id) = product["product_id"].as_str() else {
+        return;
+    };
     let helper = &product["product_identification_helper"];
     let read = match (helper["purl"].as_str(), name, version) {
         (Some(purl), ..) => product_of_purl(purl),

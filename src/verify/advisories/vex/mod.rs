@@ -1,5 +1,5 @@
 //! VEX: statements that a product is, or is not, affected by a vulnerability that its components have. Read from
-//! OpenVEX and CSAF documents; whoever loads one vouches for it.
+//! `OpenVEX` and CSAF documents; whoever loads one vouches for it.
 
 mod csaf;
 mod openvex;
@@ -121,7 +121,9 @@ pub fn standing<'a>(
             *known = statement;
         }
     }
-    latest.into_values().max_by_key(|statement| (statement.status, statement.at))
+    latest
+        .into_values()
+        .max_by_key(|statement| (statement.status, statement.at))
 }
 
 impl Statement {

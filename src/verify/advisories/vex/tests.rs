@@ -53,12 +53,25 @@ fn openvex_products_are_packages_in_one_version_or_all() {
         { "vulnerability": "CVE-2", "status": "affected", "products": ["pkg:pypi/demo@2.0"] },
     ]));
     assert_eq!(read.unusable, Vec::<String>::new());
-    let told: Vec<_> = read.statements.iter().map(|s| (s.project.as_str(), s.version.as_ref().map(ToString::to_string), s.status)).collect();
-    assert_eq!(told, [
-        ("demo-x", Some("1.0+cu121".to_owned()), VexStatus::NotAffected),
-        ("other", None, VexStatus::NotAffected),
-        ("demo", Some("2.0".to_owned()), VexStatus::Affected),
-    ]);
+    let told: Vec<_> = read
+        .statements
+        .iter()
+        .map(|s| {
+            (
+                s.project.as_str(),
+                s.version.as_ref().map(ToString::to_string),
+                s.status,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("demo-x", Some("1.0+cu121".to_owned()), VexStatus::NotAffected),
+            ("other", None, VexStatus::NotAffected),
+            ("demo", Some("2.0".to_owned()), VexStatus::Affected),
+        ]
+    );
     assert!(read.statements[0].speaks_of(&group()) && !read.statements[2].speaks_of(&group()));
 }
 
@@ -89,10 +102,21 @@ fn csaf_products_are_found_by_purl_or_by_name_and_version() {
         ] }] }],
         "relationships": [{ "category": "default_component_of", "full_product_name": { "product_id": "P5", "name": "x" } }],
     });
-    let status = json!({ "known_not_affected": ["P1", "P2", "P5"], "fixed": ["P3"], "known_affected": ["P4", "P9"] });
+    let status =
+        json!({ "known_not_affected": ["P1", "P2", "P5"], "fixed": ["P3"], "known_affected": ["P4", "P9"] });
     let read = csaf(&tree, &status);
-    let told: Vec<_> = read.statements.iter().map(|s| (s.version.as_ref().map(ToString::to_string).unwrap(), s.status)).collect();
-    assert_eq!(told, [("1.0".to_owned(), VexStatus::NotAffected), ("2.0".to_owned(), VexStatus::Fixed)]);
+    let told: Vec<_> = read
+        .statements
+        .iter()
+        .map(|s| (s.version.as_ref().map(ToString::to_string).unwrap(), s.status))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("1.0".to_owned(), VexStatus::NotAffected),
+            ("2.0".to_owned(), VexStatus::Fixed)
+        ]
+    );
     assert_eq!(read.unusable.len(), 4, "{:?}", read.unusable);
     assert_eq!(read.statements[0].vulnerabilities, ["CVE-1", "GHSA-1"]);
 }
@@ -107,18 +131,28 @@ fn the_latest_word_of_each_author_stands_and_a_doubt_outweighs() {
     assert_eq!(status(&[&early, &late]), Some(VexStatus::NotAffected));
     assert_eq!(status(&[&late, &early]), Some(VexStatus::NotAffected));
     assert_eq!(status(&[&late, &other]), Some(VexStatus::UnderInvestigation));
-    let same_time = Statement { status: VexStatus::Affected, ..late.clone() };
+    let same_time = Statement {
+        status: VexStatus::Affected,
+        ..late.clone()
+    };
     assert_eq!(status(&[&late, &same_time]), Some(VexStatus::Affected));
     assert_eq!(status(&[]), None);
 }
 
 #[test]
 fn a_statement_is_about_its_version_only() {
-    let fixed = Statement { version: "1.0".parse().ok(), ..statement("a", VexStatus::Fixed, "") };
+    let fixed = Statement {
+        version: "1.0".parse().ok(),
+        ..statement("a", VexStatus::Fixed, "")
+    };
     let status = |version: &str| standing([&fixed], &group(), &version.parse().unwrap()).map(|s| s.status);
     assert_eq!(status("1.0.0"), Some(VexStatus::Fixed));
     assert_eq!(status("1.1"), None);
-    assert_eq!(status("1.0+local"), None, "a rebuild with something added is not what was spoken of");
+    assert_eq!(
+        status("1.0+local"),
+        None,
+        "a rebuild with something added is not what was spoken of"
+    );
 }
 
 #[test]
@@ -131,7 +165,10 @@ fn documents_without_an_author_or_a_name_are_refused() {
     ] {
         assert!(parse(&document).expect("it is VEX").is_err(), "{document}");
     }
-    assert!(parse(&json!({ "document": { "category": "csaf_security_advisory", "csaf_version": "2.0" } })).is_none());
+    assert!(
+        parse(&json!({ "document": { "category": "csaf_security_advisory", "csaf_version": "2.0" } }))
+            .is_none()
+    );
 }
 
 proptest! {

@@ -11,13 +11,19 @@ use super::*;
 type File<'a> = (&'a str, &'a [u8], u32);
 
 const PLAIN: u32 = 0o644;
-const WHEEL: &str = "Wheel-Version: 1.0\nGenerator: setuptools (75.1.0)\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
-const OTHER_WHEEL: &str = "Wheel-Version: 1.0\nGenerator: setuptools (80.9.0)\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+const WHEEL: &str =
+    "Wheel-Version: 1.0\nGenerator: setuptools (75.1.0)\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+const OTHER_WHEEL: &str =
+    "Wheel-Version: 1.0\nGenerator: setuptools (80.9.0)\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
 
 fn files() -> Vec<File<'static>> {
     vec![
         ("demo/__init__.py", b"VALUE = 1\n".as_slice(), PLAIN),
-        ("demo/text.txt", b"a long enough text, a long enough text, a long enough text\n", PLAIN),
+        (
+            "demo/text.txt",
+            b"a long enough text, a long enough text, a long enough text\n",
+            PLAIN,
+        ),
         ("demo-1.dist-info/METADATA", b"Name: demo\n", PLAIN),
         ("demo-1.dist-info/WHEEL", WHEEL.as_bytes(), PLAIN),
         ("demo-1.dist-info/RECORD", b"demo-1.dist-info/RECORD,,\n", PLAIN),
@@ -48,7 +54,10 @@ fn held(rebuilt: &[u8]) -> Comparison {
 #[test]
 fn bit_is_every_byte() {
     let same = held(&wheel(&files()));
-    assert_eq!((same.level, same.diff.as_str(), same.cut), (Level::Bit, "", false));
+    assert_eq!(
+        (same.level, same.diff.as_str(), same.cut),
+        (Level::Bit, "", false)
+    );
 }
 
 #[test]
@@ -76,10 +85,21 @@ fn generator_is_one_line_and_what_follows_from_it() {
     other[4].1 = b"another record\n";
     let compared = held(&wheel(&other));
     assert_eq!(compared.level, Level::Generator, "{}", compared.diff);
-    assert!(compared.diff.contains("-Generator: setuptools (75.1.0)"), "{}", compared.diff);
-    assert!(compared.diff.contains("+Generator: setuptools (80.9.0)"), "{}", compared.diff);
+    assert!(
+        compared.diff.contains("-Generator: setuptools (75.1.0)"),
+        "{}",
+        compared.diff
+    );
+    assert!(
+        compared.diff.contains("+Generator: setuptools (80.9.0)"),
+        "{}",
+        compared.diff
+    );
     // Packed otherwise as well: still the same but for these.
-    assert_eq!(held(&pack(&other, 2026, CompressionMethod::Stored)).level, Level::Generator);
+    assert_eq!(
+        held(&pack(&other, 2026, CompressionMethod::Stored)).level,
+        Level::Generator
+    );
 }
 
 #[test]
@@ -98,7 +118,12 @@ fn any_other_line_of_wheel_differs() {
 
 #[test]
 fn a_file_called_record_elsewhere_is_a_file() {
-    for name in ["demo/RECORD", "demo/x.dist-info/RECORD", ".dist-info/RECORD", "RECORD"] {
+    for name in [
+        "demo/RECORD",
+        "demo/x.dist-info/RECORD",
+        ".dist-info/RECORD",
+        "RECORD",
+    ] {
         let mut published = files();
         published.push((name, b"one", PLAIN));
         let mut rebuilt = files();
@@ -114,31 +139,57 @@ fn content_names_and_modes_differ() {
     content[0].1 = b"VALUE = 2\n";
     let compared = held(&wheel(&content));
     assert_eq!(compared.level, Level::Differs);
-    assert!(compared.diff.contains("-VALUE = 1\n+VALUE = 2\n"), "{}", compared.diff);
+    assert!(
+        compared.diff.contains("-VALUE = 1\n+VALUE = 2\n"),
+        "{}",
+        compared.diff
+    );
 
     let mut more = files();
     more.push(("demo.pth", b"import evil\n", PLAIN));
     let compared = held(&wheel(&more));
     assert_eq!(compared.level, Level::Differs);
-    assert!(compared.diff.contains("only in the rebuilt wheel: demo.pth"), "{}", compared.diff);
+    assert!(
+        compared.diff.contains("only in the rebuilt wheel: demo.pth"),
+        "{}",
+        compared.diff
+    );
     let compared = compare(&wheel(&more), &wheel(&files()), &CompareLimits::default());
     assert_eq!(compared.level, Level::Differs);
-    assert!(compared.diff.contains("only in the published wheel: demo.pth"), "{}", compared.diff);
+    assert!(
+        compared.diff.contains("only in the published wheel: demo.pth"),
+        "{}",
+        compared.diff
+    );
 
     let mut mode = files();
     mode[0].2 = 0o755;
     let compared = held(&wheel(&mode));
     assert_eq!(compared.level, Level::Differs);
-    assert!(compared.diff.contains("mode of demo/__init__.py"), "{}", compared.diff);
+    assert!(
+        compared.diff.contains("mode of demo/__init__.py"),
+        "{}",
+        compared.diff
+    );
 }
 
 #[test]
 fn a_rebuild_that_is_no_archive_differs_and_says_so() {
     let good = wheel(&files());
-    for bad in [&b""[..], b"not a zip", &good[..good.len() - 10], &good[5..], &[good.as_slice(), b"x"].concat()] {
+    for bad in [
+        &b""[..],
+        b"not a zip",
+        &good[..good.len() - 10],
+        &good[5..],
+        &[good.as_slice(), b"x"].concat(),
+    ] {
         let compared = held(bad);
         assert_eq!(compared.level, Level::Differs);
-        assert!(compared.diff.contains("the rebuilt wheel cannot be read"), "{}", compared.diff);
+        assert!(
+            compared.diff.contains("the rebuilt wheel cannot be read"),
+            "{}",
+            compared.diff
+        );
     }
 }
 
@@ -152,13 +203,25 @@ fn a_rebuild_that_unpacks_to_too_much_is_not_unpacked() {
     };
     let compared = compare(&wheel(&files()), &bomb, &limits);
     assert_eq!(compared.level, Level::Differs);
-    assert!(compared.diff.contains("524288 bytes that are allowed"), "{}", compared.diff);
+    assert!(
+        compared.diff.contains("524288 bytes that are allowed"),
+        "{}",
+        compared.diff
+    );
     let limits = CompareLimits {
         entries: 4,
         ..CompareLimits::default()
     };
-    let compared = compare(&wheel(&files()), &pack(&files(), 2026, CompressionMethod::Stored), &limits);
-    assert!(compared.diff.contains("5 entries; 4 are allowed"), "{}", compared.diff);
+    let compared = compare(
+        &wheel(&files()),
+        &pack(&files(), 2026, CompressionMethod::Stored),
+        &limits,
+    );
+    assert!(
+        compared.diff.contains("5 entries; 4 are allowed"),
+        "{}",
+        compared.diff
+    );
 }
 
 #[test]
@@ -167,10 +230,17 @@ fn a_rebuild_that_lies_about_its_sizes_differs() {
     let published = pack(&one, 2024, CompressionMethod::Stored);
     let mut rebuilt = wheel(&one);
     // The size in the central header: less than what comes out.
-    let central = rebuilt.windows(4).rposition(|bytes| bytes == b"PK\x01\x02").unwrap();
+    let central = rebuilt
+        .windows(4)
+        .rposition(|bytes| bytes == b"PK\x01\x02")
+        .unwrap();
     rebuilt[central + 24] -= 1;
     let short: [File<'_>; 1] = [("demo/a", &one[0].1[1..], PLAIN)];
-    let compared = compare(&pack(&short, 2024, CompressionMethod::Stored), &rebuilt, &CompareLimits::default());
+    let compared = compare(
+        &pack(&short, 2024, CompressionMethod::Stored),
+        &rebuilt,
+        &CompareLimits::default(),
+    );
     assert_eq!(compared.level, Level::Differs, "{}", compared.diff);
     let compared = compare(&published, &rebuilt, &CompareLimits::default());
     assert_eq!(compared.level, Level::Differs, "{}", compared.diff);
@@ -189,7 +259,11 @@ fn the_difference_has_an_end() {
     let compared = compare(&wheel(&all(one)), &wheel(&all(two)), &limits);
     assert_eq!(compared.level, Level::Differs);
     assert!(compared.cut);
-    assert!(compared.diff.len() <= limits.diff_bytes + 16, "{}", compared.diff.len());
+    assert!(
+        compared.diff.len() <= limits.diff_bytes + 16,
+        "{}",
+        compared.diff.len()
+    );
     assert!(compared.diff.matches("@@ ").count() <= limits.diff_files);
     // A file of too many lines is named, not shown.
     let lines = "x\n".repeat(limits.diff_lines + 1).into_bytes();
@@ -198,7 +272,11 @@ fn the_difference_has_an_end() {
         &wheel(&[("demo/a", b"y\n", PLAIN)]),
         &limits,
     );
-    assert!(compared.diff.contains("content of demo/a: 8002 bytes published, 2 bytes rebuilt"));
+    assert!(
+        compared
+            .diff
+            .contains("content of demo/a: 8002 bytes published, 2 bytes rebuilt")
+    );
     assert!(!compared.diff.contains("@@"));
 }
 
@@ -209,7 +287,11 @@ fn what_a_build_wrote_cannot_move_the_cursor() {
     evil.push(("demo/\u{1b}[31mred", b"x", PLAIN));
     let compared = held(&wheel(&evil));
     assert_eq!(compared.level, Level::Differs);
-    assert!(!compared.diff.contains(['\u{1b}', '\u{202e}', '\r']), "{}", compared.diff);
+    assert!(
+        !compared.diff.contains(['\u{1b}', '\u{202e}', '\r']),
+        "{}",
+        compared.diff
+    );
     assert!(compared.diff.contains("\\u{1b}"), "{}", compared.diff);
 }
 

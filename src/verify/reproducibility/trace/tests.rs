@@ -8,7 +8,10 @@ const MORE: &[u8] = b"VALUE = 2\n";
 const EVIL: &[u8] = b"import os; os.system('evil')\n";
 
 fn wheel(files: &[(&str, &[u8])]) -> Contents {
-    let own: [(&str, &[u8]); 2] = [("demo-1.dist-info/METADATA", b"x"), ("demo-1.dist-info/RECORD", b"y")];
+    let own: [(&str, &[u8]); 2] = [
+        ("demo-1.dist-info/METADATA", b"x"),
+        ("demo-1.dist-info/RECORD", b"y"),
+    ];
     Contents {
         dist_info: "demo-1.dist-info".to_owned(),
         data: Some("demo-1.data".to_owned()),
@@ -44,7 +47,11 @@ fn missing(wheel_files: &[(&str, &[u8])], source: &[(&str, &[u8])]) -> Vec<(Stri
     assert_eq!(facts.files, wheel_files.len() as u64);
     assert_eq!(facts.files - facts.in_source, facts.missing.len() as u64);
     assert_eq!(facts.is_complete(), facts.missing.is_empty());
-    facts.missing.into_iter().map(|missing| (missing.path, missing.why)).collect()
+    facts
+        .missing
+        .into_iter()
+        .map(|missing| (missing.path, missing.why))
+        .collect()
 }
 
 fn only(path: &str, why: Missing) -> Vec<(String, Missing)> {
@@ -57,7 +64,11 @@ fn the_usual_layouts_are_traced() {
         let (code, more) = (format!("{root}demo/__init__.py"), format!("{root}demo/sub/x.py"));
         let source: [(&str, &[u8]); 3] = [(&code, CODE), (&more, MORE), ("setup.py", b"")];
         let facts = trace(
-            &wheel(&[("demo/__init__.py", CODE), ("demo/sub/x.py", MORE), ("demo/py.typed", b"")]),
+            &wheel(&[
+                ("demo/__init__.py", CODE),
+                ("demo/sub/x.py", MORE),
+                ("demo/py.typed", b""),
+            ]),
             &sdist(&source),
         );
         assert!(facts.is_complete(), "{root:?}: {facts:?}");
@@ -65,22 +76,37 @@ fn the_usual_layouts_are_traced() {
         assert_eq!((facts.files, facts.left_out), (3, 0));
     }
     assert_eq!(missing(&[("demo.py", CODE)], &[("src/demo.py", CODE)]), []);
-    assert_eq!(missing(&[], &[("src/demo.py", CODE)]), [], "a wheel of metadata only brings nothing");
+    assert_eq!(
+        missing(&[], &[("src/demo.py", CODE)]),
+        [],
+        "a wheel of metadata only brings nothing"
+    );
 }
 
 #[test]
 fn a_folder_of_tests_beside_the_package_lies_at_the_top() {
-    let wheel: [(&str, &[u8]); 3] =
-        [("demo/a.py", CODE), ("demo/b.py", CODE), ("tests/test_a.py", MORE)];
-    let source: [(&str, &[u8]); 3] =
-        [("src/demo/a.py", CODE), ("src/demo/b.py", CODE), ("tests/test_a.py", MORE)];
+    let wheel: [(&str, &[u8]); 3] = [
+        ("demo/a.py", CODE),
+        ("demo/b.py", CODE),
+        ("tests/test_a.py", MORE),
+    ];
+    let source: [(&str, &[u8]); 3] = [
+        ("src/demo/a.py", CODE),
+        ("src/demo/b.py", CODE),
+        ("tests/test_a.py", MORE),
+    ];
     assert_eq!(missing(&wheel, &source), []);
 }
 
 #[test]
 fn a_pth_slipped_in_is_not_in_the_source() {
     let source: [(&str, &[u8]); 2] = [("demo/a.py", CODE), ("tests/data/site.pth", EVIL)];
-    for name in ["demo.pth", "site.pth", "demo-1.data/purelib/site.pth", "sitecustomize.py"] {
+    for name in [
+        "demo.pth",
+        "site.pth",
+        "demo-1.data/purelib/site.pth",
+        "sitecustomize.py",
+    ] {
         assert_eq!(
             missing(&[("demo/a.py", CODE), (name, EVIL)], &source),
             only(name, Missing::StartUp),
@@ -88,7 +114,10 @@ fn a_pth_slipped_in_is_not_in_the_source() {
         );
     }
     let hidden = "demo-1.data/data/lib/python3.11/site-packages/site.pth";
-    assert_eq!(missing(&[("demo/a.py", CODE), (hidden, EVIL)], &source), only(hidden, Missing::StartUp));
+    assert_eq!(
+        missing(&[("demo/a.py", CODE), (hidden, EVIL)], &source),
+        only(hidden, Missing::StartUp)
+    );
 }
 
 #[test]
@@ -103,7 +132,10 @@ fn an_empty_pth_is_not_in_the_source_by_nature() {
 #[test]
 fn a_pth_that_the_source_installs_is_in_the_source() {
     let source: [(&str, &[u8]); 2] = [("src/demo/a.py", CODE), ("src/demo.pth", b"import demo.a\n")];
-    assert_eq!(missing(&[("demo/a.py", CODE), ("demo.pth", b"import demo.a\n")], &source), []);
+    assert_eq!(
+        missing(&[("demo/a.py", CODE), ("demo.pth", b"import demo.a\n")], &source),
+        []
+    );
 }
 
 #[test]
@@ -121,7 +153,11 @@ fn an_example_cannot_become_a_top_level_module() {
             "{name}"
         );
         // Nor when nothing else is in the wheel that could say where packages lie.
-        assert_eq!(missing(&[(name, EVIL)], &source), only(name, Missing::Misplaced), "{name} alone");
+        assert_eq!(
+            missing(&[(name, EVIL)], &source),
+            only(name, Missing::Misplaced),
+            "{name} alone"
+        );
     }
 }
 
@@ -132,14 +168,24 @@ fn a_package_cannot_be_replaced_by_one_that_is_only_test_data() {
         ("tests/data/demo/a.py", EVIL),
         ("tests/data/demo/b.py", EVIL),
     ];
-    assert_eq!(missing(&[("demo/a.py", EVIL)], &source), only("demo/a.py", Missing::Misplaced));
-    assert_eq!(missing(&[("demo/b.py", EVIL)], &source), only("demo/b.py", Missing::Misplaced));
+    assert_eq!(
+        missing(&[("demo/a.py", EVIL)], &source),
+        only("demo/a.py", Missing::Misplaced)
+    );
+    assert_eq!(
+        missing(&[("demo/b.py", EVIL)], &source),
+        only("demo/b.py", Missing::Misplaced)
+    );
 }
 
 #[test]
 fn a_module_of_a_package_cannot_move_up() {
     // The folder `lib` is a package here: what is in it is not at its top.
-    let source: [(&str, &[u8]); 3] = [("lib/__init__.py", CODE), ("lib/os.py", EVIL), ("demo/a.py", CODE)];
+    let source: [(&str, &[u8]); 3] = [
+        ("lib/__init__.py", CODE),
+        ("lib/os.py", EVIL),
+        ("demo/a.py", CODE),
+    ];
     assert_eq!(
         missing(&[("demo/a.py", CODE), ("os.py", EVIL)], &source),
         only("os.py", Missing::Misplaced)
@@ -172,7 +218,13 @@ fn a_changed_file_is_told_from_one_that_is_not_there() {
         only("demo/c.py", Missing::Absent)
     );
     assert_eq!(
-        missing(&[("demo/a.py", CODE), ("demo/x.cpython-311-x86_64-linux-gnu.so", b"\x7fELF")], &source),
+        missing(
+            &[
+                ("demo/a.py", CODE),
+                ("demo/x.cpython-311-x86_64-linux-gnu.so", b"\x7fELF")
+            ],
+            &source
+        ),
         only("demo/x.cpython-311-x86_64-linux-gnu.so", Missing::Native)
     );
 }
@@ -198,8 +250,14 @@ fn an_empty_module_over_another_project_is_not_in_the_source() {
 #[test]
 fn another_spelling_of_a_path_is_another_path() {
     let source: [(&str, &[u8]); 1] = [("src/demo/a.py", CODE)];
-    assert_eq!(missing(&[("Demo/a.py", CODE)], &source), only("Demo/a.py", Missing::Misplaced));
-    assert_eq!(missing(&[("notdemo/a.py", CODE)], &source), only("notdemo/a.py", Missing::Misplaced));
+    assert_eq!(
+        missing(&[("Demo/a.py", CODE)], &source),
+        only("Demo/a.py", Missing::Misplaced)
+    );
+    assert_eq!(
+        missing(&[("notdemo/a.py", CODE)], &source),
+        only("notdemo/a.py", Missing::Misplaced)
+    );
 }
 
 #[test]
@@ -221,7 +279,10 @@ fn data_folders_are_mapped_to_where_they_are_installed() {
     assert_eq!(missing(&data, &source), []);
     for (name, why) in [
         ("demo-1.data/headers/evil.h", Missing::Misplaced),
-        ("demo-1.data/data/lib/python3.11/site-packages/a.py", Missing::Absent),
+        (
+            "demo-1.data/data/lib/python3.11/site-packages/a.py",
+            Missing::Absent,
+        ),
         ("demo-1.data/data/bin/evil.h", Missing::Misplaced),
         ("demo-1.data/data/share/evil.py", Missing::Absent),
     ] {
@@ -238,16 +299,25 @@ fn code_is_not_data_whatever_folder_it_is_called() {
 
 #[test]
 fn scripts_come_from_where_programs_are() {
-    let mut source = sdist(&[("bin/demo", b"#!/usr/bin/env python3\nx\n"), ("tests/bin/python", EVIL)]);
+    let mut source = sdist(&[
+        ("bin/demo", b"#!/usr/bin/env python3\nx\n"),
+        ("tests/bin/python", EVIL),
+    ]);
     source[0].as_script = Some(Digest::of(b"#!python\nx\n"));
     let traced = |name: &str, bytes: &[u8]| trace(&wheel(&[(name, bytes)]), &source).is_complete();
     assert!(traced("demo-1.data/scripts/demo", b"#!python\nx\n"));
     assert!(traced("demo-1.data/scripts/demo", b"#!/usr/bin/env python3\nx\n"));
     assert!(!traced("demo-1.data/scripts/demo", b"#!python\ny\n"));
     assert!(!traced("demo-1.data/scripts/other", b"#!python\nx\n"));
-    assert!(!traced("demo-1.data/scripts/python", EVIL), "a test's stand-in for the interpreter");
+    assert!(
+        !traced("demo-1.data/scripts/python", EVIL),
+        "a test's stand-in for the interpreter"
+    );
     assert!(!traced("demo-1.data/scripts/empty", b""));
-    assert!(!traced("demo/demo", b"#!python\nx\n"), "rewritten lines are for scripts only");
+    assert!(
+        !traced("demo/demo", b"#!python\nx\n"),
+        "rewritten lines are for scripts only"
+    );
 }
 
 #[test]
@@ -268,7 +338,10 @@ fn a_list_of_missing_files_has_an_end() {
     let names: Vec<String> = (0..200).map(|n| format!("demo/m{n:03}.py")).collect();
     let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), EVIL)).collect();
     let facts = trace(&wheel(&files), &sdist(&[("demo/a.py", CODE)]));
-    assert_eq!((facts.files, facts.in_source, facts.missing.len()), (200, 0, LISTED_MISSING));
+    assert_eq!(
+        (facts.files, facts.in_source, facts.missing.len()),
+        (200, 0, LISTED_MISSING)
+    );
 }
 
 #[test]
@@ -329,7 +402,7 @@ proptest! {
         for (path, n) in &wheel_files {
             let counts = facts.missing.iter().all(|missing| missing.path != *path);
             let twin = source.iter().any(|(other, m)| n == m && is_tail(other, path) && !other.starts_with("tests/"));
-            let start_up = path.ends_with(".pth") && !path.contains('/');
+            let start_up = ending(path) == "pth" && !path.contains('/');
             prop_assert!(!counts || twin || (*n == 0 && !start_up), "{}", path);
         }
     }

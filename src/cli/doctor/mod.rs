@@ -1,5 +1,7 @@
 //! `chiron doctor`: what is wrong with this installation, and what to do about it.
 
+mod gate;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -9,14 +11,14 @@ use clap::Args;
 use serde::Serialize;
 use tokio::process::Command;
 
-use super::client::{Client, ClientError, token_file};
-use super::context::{Context, DaemonFile, Open, is_initialised};
-use super::exit::{ExitStatus, Failure};
-use super::follow::follow;
-use super::log::verify::verify_log;
-use super::output::{bytes, count};
-use super::serve::client_lines;
 use crate::api::{FileOutcome, IngestItem, IngestRequest, JobView, StatusView};
+use crate::cli::client::{Client, ClientError, token_file};
+use crate::cli::context::{Context, DaemonFile, Open, is_initialised};
+use crate::cli::exit::{ExitStatus, Failure};
+use crate::cli::follow::follow;
+use crate::cli::log::verify::verify_log;
+use crate::cli::output::{bytes, count};
+use crate::cli::serve::client_lines;
 use crate::config::Config;
 use crate::upstream::pip_default::Lookup;
 
@@ -109,6 +111,7 @@ pub async fn run(context: &Context, args: &DoctorArgs) -> Result<ExitStatus, Fai
             if address.is_none() {
                 findings.extend(data_folder(&loaded.config));
             }
+            findings.extend(gate::gate(&loaded.config, jiff::Timestamp::now()).await);
             findings.extend(store(context, &loaded.config, &mut address).await);
             address = address.or_else(|| Some(format!("http://{}", loaded.config.server.listen)));
         }
@@ -243,6 +246,7 @@ async fn store(context: &Context, config: &Config, address: &mut Option<String>)
     let looked = inner
         .with_client(Open::Existing, async |client| {
             let mut findings = status(client).await?;
+            findings.push(gate::advisories(client).await);
             findings.push(upstream(client).await);
             findings.push(match verify_log(client, Some(LOG_ENTRIES), None).await {
                 Ok(report) => Finding::ok("log", report.line()),
