@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::daemon::{Daemon, DaemonOptions};
 use support::release::Release;
 use support::upstream::{FakeFile, FakeUpstream, Fault, page_path};
-use support::wheels::{lying_wheel, wheel};
+use support::wheels::lying_wheel;
 
 /// What a document does not keep of its schema. Knows the words that our schemas use and stops at any other.
 fn errors(root: &Value, schema: &Value, document: &Value, at: &str) -> Vec<String> {
@@ -157,7 +157,10 @@ fn assert_fits(name: &str, document: &Value) {
 /// A run in which every kind of event happens.
 async fn run() -> (FakeUpstream, Daemon, Vec<FakeFile>) {
     let upstream = FakeUpstream::start().await;
-    let mut good = wheel("demo", "1.0", &["six"]);
+    let mut release = Release::new("demo", "1.0");
+    release.license = Some("MIT".to_owned());
+    release.requires.push("six".to_owned());
+    let mut good = release.wheel();
     good.requires_python = Some(">=3.8".to_owned());
     good.yanked = Some("broken".to_owned());
     let mut other = Release::new("other", "1.0");

@@ -165,7 +165,7 @@ impl Site {
             .iter()
             .filter(|file| file["now"] != "admit")
             .map(|file| file["filename"].as_str().unwrap().to_owned())
-            .filter(|name| name.ends_with(".whl"))
+            .filter(|name| name == WHEEL)
             .collect()
     }
 }

@@ -25,6 +25,7 @@ impl Bench {
         let mut config = Config::default();
         config.storage.path = home.path().join("data");
         config.policy.profile = Profile::Audit;
+        config.upstream = Vec::new();
         let mut settings = rebuild_settings(&config.reproducibility);
         settings.limits.wall_clock = Duration::from_secs(30);
         settings.limits.disk = 64 << 20;

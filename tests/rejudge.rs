@@ -169,3 +169,34 @@ async fn what_a_person_revoked_stays_revoked() {
     assert_eq!(state(&daemon, &slipped), "quarantined");
     assert_eq!(daemon.get(&path_of(&slipped)).status, 403);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_is_left_alone() {
+    let upstream = FakeUpstream::start().await;
+    let (_, slipped) = releases(&upstream);
+    let mut daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()).config(&profile("audit")));
+    assert_eq!(daemon.get(&path_of(&slipped)).status, 200);
+    let (folder, rest) = slipped.sha256.split_at(2);
+    let blob = daemon.data_dir().join("blobs").join(folder).join(rest);
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[10] ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+    assert_eq!(daemon.get(&path_of(&slipped)).status, 500, "the damage is met");
+    let before = events(&daemon).len();
+
+    change_profile(&mut daemon, &upstream, "standard");
+    wait_for_passes(&daemon, 1);
+    let view = daemon
+        .admin("GET", &format!("/api/v1/files/{}", slipped.sha256), b"")
+        .json();
+    assert_eq!(view["state"], "quarantined", "{view:#}");
+    assert!(
+        view["reasons"][0].as_str().unwrap().starts_with("store"),
+        "{view:#}"
+    );
+    let since: Vec<_> = events(&daemon).into_iter().skip(before).collect();
+    assert!(
+        since.iter().all(|event| event["type"] == "policy-changed"),
+        "{since:#?}"
+    );
+}

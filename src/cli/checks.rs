@@ -1,5 +1,7 @@
 //! A verdict's checks for a terminal: a row for each with the facts that decided, all on one screen. Read from the
-//! document, so that a verdict of another version is shown as far as it is understood.
+//! document, so that a verdict of another version is shown as far as it is understood. Writing to a `String` cannot fail.
+
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -11,6 +13,9 @@ pub const SCREEN_COLUMNS: usize = 100;
 
 /// Lines of facts below a check's own row.
 const FACTS: usize = 6;
+
+/// Lines of facts below all checks that did not pass.
+const FACTS_OF_ALL: usize = 14;
 
 /// The same below a check that passed.
 const FACTS_OF_A_PASS: usize = 2;
@@ -26,11 +31,18 @@ const INDENT: &str = "                           ";
 
 /// The rows of all checks, in the verdict's order.
 pub fn rows(verdict: &Value) -> Vec<String> {
-    list(&verdict["checks"]).flat_map(check).collect()
+    let bad = list(&verdict["checks"])
+        .filter(|check| text(&check["outcome"]) != "pass")
+        .count();
+    // The more there is to say, the less of each: every check keeps its place on the screen.
+    let facts = (FACTS_OF_ALL / bad.max(1)).clamp(FACTS_OF_A_PASS, FACTS);
+    list(&verdict["checks"])
+        .flat_map(|found| check(found, facts))
+        .collect()
 }
 
 /// One check: its outcome and summary, and below it what decided.
-fn check(check: &Value) -> Vec<String> {
+fn check(check: &Value, facts_shown: usize) -> Vec<String> {
     let summary = text(&check["summary"]);
     let head = format!(
         "  {:<15} {:<7} {summary}",
@@ -52,7 +64,7 @@ fn check(check: &Value) -> Vec<String> {
     let mut facts = facts_of(text(&check["check"]), &check["facts"]);
     // A finding that the summary repeats word for word says nothing new.
     facts.retain(|fact| !summary.contains(fact.split_once(": ").map_or(fact.as_str(), |(_, detail)| detail)));
-    let most = if passed { FACTS_OF_A_PASS } else { FACTS };
+    let most = if passed { FACTS_OF_A_PASS } else { facts_shown };
     let more = facts.len().saturating_sub(most);
     if more > 0 {
         facts.truncate(most - 1);
@@ -153,10 +165,10 @@ fn sbom(facts: &Value, lines: &mut Vec<String>) {
             line += ", INVALID";
         }
         if let Some(count) = number(&document["components"]) {
-            line += &format!(", {count} components");
+            let _ = write!(line, ", {count} components");
         }
         if !text(&document["where"]).is_empty() {
-            line += &format!(", in {}", text(&document["where"]));
+            let _ = write!(line, ", in {}", text(&document["where"]));
         }
         lines.push(line);
     }
@@ -217,10 +229,10 @@ fn reproducibility(facts: &Value, lines: &mut Vec<String>) {
     for attempt in list(&facts["attempts"]) {
         let mut line = format!("rebuilt: {}", text(&attempt["level"]));
         if !text(&attempt["backend"]).is_empty() {
-            line += &format!(" with {}", text(&attempt["backend"]));
+            let _ = write!(line, " with {}", text(&attempt["backend"]));
         }
         if !text(&attempt["digest"]).is_empty() {
-            line += &format!(" ({})", short_digest(text(&attempt["digest"])));
+            let _ = write!(line, " ({})", short_digest(text(&attempt["digest"])));
         }
         lines.push(line);
     }
@@ -249,7 +261,7 @@ fn advisories(facts: &Value, lines: &mut Vec<String>) {
             severity => format!("  severity {severity}"),
         };
         if let Some(score) = matched["cvss"].as_f64() {
-            line += &format!(" {score}");
+            let _ = write!(line, " {score}");
         }
         if matched["kev"] == true {
             line += ", known to be exploited";
@@ -258,10 +270,11 @@ fn advisories(facts: &Value, lines: &mut Vec<String>) {
         if fixed.is_empty() {
             line += ", no fix known";
         } else {
-            line += &format!(", fixed in {}", some(&fixed, fixed.len() as u64));
+            let _ = write!(line, ", fixed in {}", some(&fixed, fixed.len() as u64));
         }
         if !text(&matched["vex"]["status"]).is_empty() {
-            line += &format!(
+            let _ = write!(
+                line,
                 ", VEX: {} by {}",
                 text(&matched["vex"]["status"]),
                 text(&matched["vex"]["by"])
@@ -272,7 +285,7 @@ fn advisories(facts: &Value, lines: &mut Vec<String>) {
 }
 
 /// Lines of which no more than a screen are shown, each no wider than one.
-pub fn screen(lines: Vec<String>) -> Vec<String> {
+pub fn screen(lines: &[String]) -> Vec<String> {
     let mut lines: Vec<String> = lines.iter().map(|line| cut(line)).collect();
     if lines.len() > SCREEN_LINES {
         let left = lines.len() - SCREEN_LINES + 1;
@@ -319,7 +332,7 @@ fn some(names: &[&str], total: u64) -> String {
     let mut text = names.iter().take(NAMES).copied().collect::<Vec<_>>().join(", ");
     let left = total.saturating_sub(names.len().min(NAMES) as u64);
     if left > 0 {
-        text += &format!(" and {left} more");
+        let _ = write!(text, " and {left} more");
     }
     text
 }
@@ -449,7 +462,7 @@ mod tests {
                 "check": "signature", "outcome": "fail", "summary": summary,
                 "facts": { "findings": findings, "attestations": 3, "matched": [code] },
             })).collect();
-            let lines = screen(rows(&json!({ "checks": checks })));
+            let lines = screen(&rows(&json!({ "checks": checks })));
             prop_assert!(lines.len() <= SCREEN_LINES);
             prop_assert!(lines.iter().all(|line| line.chars().count() <= SCREEN_COLUMNS));
         }

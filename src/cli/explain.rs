@@ -37,7 +37,7 @@ pub async fn run(context: &Context, args: &ExplainArgs) -> Result<ExitStatus, Fa
             } else {
                 "not served"
             };
-            for line in screen(lines(&explanation, served)) {
+            for line in screen(&lines(&explanation, served)) {
                 context.out.line(line);
             }
             Ok(ExitStatus::Done)

@@ -124,7 +124,7 @@ async fn show_files(context: &Context, client: &Client, target: &Target) -> Resu
 
 /// A file with its checks, for people: one screen.
 pub fn print_file(out: Output, file: &FileView, verdict: Option<&Value>) {
-    for line in screen(file_lines(file, verdict)) {
+    for line in screen(&file_lines(file, verdict)) {
         out.line(line);
     }
 }
@@ -191,7 +191,7 @@ pub fn about(file: &FileView, verdict: Option<&Value>) -> Vec<String> {
         };
         lines.push(format!(
             "  event {:<9} {}  {}{why}",
-            past["event"],
+            past["event"].to_string(),
             text("at"),
             text("state")
         ));
@@ -226,7 +226,7 @@ mod tests {
             .collect();
         let verdict = json!({ "checks": checks, "policy": { "profile": "strict" }, "history": history });
         let long = "why ".repeat(60);
-        let lines = screen(file_lines(&file("refused", &[long.as_str(); 8]), Some(&verdict)));
+        let lines = screen(&file_lines(&file("refused", &[long.as_str(); 8]), Some(&verdict)));
         assert!(
             lines.len() <= super::super::checks::SCREEN_LINES,
             "{}",

@@ -90,11 +90,11 @@ impl Profile {
 #[serde(rename_all = "kebab-case")]
 pub enum Clock {
     /// Upstream's upload time.
+    #[default]
     Upload,
     /// When this site first judged the file.
     FirstSight,
-    /// The later of both.
-    #[default]
+    /// The later of both: the first request for any file then waits for the whole age.
     Later,
 }
 

@@ -71,6 +71,7 @@ struct Page(Vec<String>);
 impl Page {
     /// A header and every key: description, then `key = value`, commented out when it is the default.
     fn table(&mut self, header: String, schema: &Json, values: &Json) {
+        let section = header.trim_matches(['#', ' ', '[', ']']).to_owned();
         self.0.push(header);
         let mut properties: Vec<(&String, &Json)> =
             schema["properties"].as_object().into_iter().flatten().collect();
@@ -80,7 +81,8 @@ impl Page {
                 key.as_str(),
             )
         });
-        for (key, about) in properties {
+        for (key, about) in &properties {
+            let (key, about) = (*key, *about);
             self.comment(&about["description"]);
             let given = values.get(key).filter(|value| !value.is_null());
             let chosen = given.is_some_and(|value| about.get("default") != Some(value));
@@ -91,6 +93,13 @@ impl Page {
                 .map_or_else(String::new, toml_value);
             let mark = if chosen { "" } else { "# " };
             self.0.push(format!("{mark}{key} = {shown}"));
+        }
+        // A list of tables inside the section: what one entry has.
+        for (key, about) in properties {
+            if about["items"]["properties"].is_object() {
+                self.0.push(String::new());
+                self.table(format!("# [[{section}.{key}]]"), &about["items"], &Json::Null);
+            }
         }
     }
 
@@ -195,8 +204,10 @@ mod tests {
                 );
             }
         }
-        let sections = SECTIONS.len();
-        assert_eq!(keys, super::super::check::known_keys(&schema()).len() - sections);
+        // The keys of a list inside a section (`reproducibility.rebuilders.name`) are described by that list's own line.
+        let known = super::super::check::known_keys(&schema());
+        let shown = known.iter().filter(|key| key.matches('.').count() == 1);
+        assert_eq!(keys, shown.count());
         assert!(lines.iter().all(|line| line.len() <= WIDTH), "a line is too long");
     }
 

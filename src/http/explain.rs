@@ -206,7 +206,7 @@ fn reasons_of(row: &FileRow) -> Vec<String> {
     // Chiron's own note repeats the first of the reasons.
     row.note
         .iter()
-        .filter(|_| !(row.is_revoked_by_chiron() && !row.judged.reasons.is_empty()))
+        .filter(|_| !row.is_revoked_by_chiron() || row.judged.reasons.is_empty())
         .cloned()
         .chain(row.judged.reasons.iter().map(ToString::to_string))
         .collect()

@@ -92,6 +92,8 @@ impl Jobs {
         let flight = self.0.rebuilding.join_or_start(file.clone(), || async move {
             let done = jobs.rebuild_now(&of, &cancel).await;
             match &done {
+                // Rebuilt, and still waiting for it: once more at once would be for ever.
+                Ok(row) if awaits_rebuild(row) => jobs.0.pauses.failed(of),
                 Ok(_) => jobs.0.pauses.done(&of),
                 Err(why) => {
                     tracing::warn!(

@@ -1,6 +1,7 @@
 //! Rebuilding a file at hand, for `chiron verify --rebuild`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chiron_storage::Digest;
@@ -14,6 +15,9 @@ use crate::catalog::{FileRow, FileState};
 use crate::mirror::Asked;
 use crate::package::{DistKind, DistributionFilename};
 use crate::verify::reproducibility::Rebuilt;
+
+/// How long an upstream is asked for a time that only helps.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Rebuilder {
     /// Rebuilds a wheel at hand. Without a `source` at hand, upstream's page of the project names it; `as_of`: as that page
@@ -30,10 +34,14 @@ impl Rebuilder {
         let name = name_of(wheel)?;
         let published = Wheel::read(name.clone(), self.read(wheel).await?, limits).await?;
         let (sdist, uploaded) = match source {
-            Some(path) => (
-                Sdist::read(name_of(path)?, self.read(path).await?, limits).await?,
-                None,
-            ),
+            Some(path) => {
+                let sdist = Sdist::read(name_of(path)?, self.read(path).await?, limits).await?;
+                let uploaded = match as_of {
+                    None => self.uploaded(&name, published.sha256).await,
+                    given => given,
+                };
+                (sdist, uploaded)
+            }
             None => self.source_upstream(&name).await?,
         };
         if sdist.name.project() != name.project() || sdist.name.version() != name.version() {
@@ -86,6 +94,17 @@ impl Rebuilder {
         let (sdist, uploaded) = self.source_upstream(name).await?;
         let rebuilt = self.rebuild(&wheel, &sdist, uploaded, cancel).await?;
         Ok(((*row).clone(), rebuilt))
+    }
+
+    /// When upstream published this very content, as far as that can be asked in a moment. Without it the build environment
+    /// is that of today.
+    async fn uploaded(&self, name: &DistributionFilename, sha256: Digest) -> Option<Timestamp> {
+        let asking = self.0.mirror.ask_for_ingest(name.project());
+        let Ok(Asked::Known(known)) = tokio::time::timeout(PATIENCE, asking).await else {
+            return None;
+        };
+        let candidate = known.candidates.find(&sha256, name.raw())?;
+        candidate.file.upload_time.as_deref()?.parse().ok()
     }
 
     /// The source of the same release as upstream lists it, after the gate, and when the wheel was published.

@@ -60,13 +60,15 @@ impl Census {
         .then_some(Killed::Files)
     }
 
-    /// Kills everything that can be found at once; what cannot dies with its first process.
-    pub(super) fn kill(root: u32) {
-        for pid in descendants(root) {
-            if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+    /// Kills everything that can be found at once; what cannot dies with its first process. Whether there was anything.
+    pub(super) fn kill(root: u32) -> bool {
+        let found = descendants(root);
+        for pid in &found {
+            if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }
+        !found.is_empty()
     }
 }
 

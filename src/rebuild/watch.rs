@@ -21,6 +21,9 @@ const MAX_HEAD: usize = 1 << 20;
 /// How often the sandbox is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How long bubblewrap may take to end after what is inside was killed.
+const TO_END: Duration = Duration::from_secs(2);
+
 /// What is run.
 pub(super) struct Order<'a> {
     /// The sandbox's command.
@@ -160,14 +163,26 @@ fn watch(
             return Ok((status.code(), None));
         }
         if let Some(killed) = look(&mut census, child.id()) {
-            // bubblewrap dies, and with it the first process inside, and with that the kernel ends all others.
-            Census::kill(child.id());
-            let _ = child.kill();
-            child.wait()?;
+            end(child)?;
             return Ok((None, Some(killed)));
         }
         std::thread::sleep(LOOK);
     }
+}
+
+/// Ends everything inside; bubblewrap sees its first process die, collects it and ends by itself. Killed before that, it
+/// would leave a zombie to whoever is process 1 here, which in a container may be us.
+fn end(child: &mut Child) -> io::Result<()> {
+    let deadline = Instant::now() + TO_END;
+    while Census::kill(child.id()) && Instant::now() < deadline {
+        if child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+    }
+    // It dies when we say so, and the kernel ends what is inside with it (`--die-with-parent`).
+    let _ = child.kill();
+    child.wait().map(|_| ())
 }
 
 /// Writes stdin. A sandbox that does not read to the end closes the pipe, which is its own affair.

@@ -80,6 +80,10 @@ pub struct Examined {
 
 /// Runs the checks; what `watch` gives is held while one runs. Blocking and bound by the processor: call it on a
 /// blocking thread. What is not the published file, or is no sound archive, is read by no further check.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what is looked at, what is said of it, how, and when: each comes from another place"
+)]
 pub fn examine<W>(
     file: &File,
     measured: &Measured,

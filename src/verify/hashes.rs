@@ -24,26 +24,37 @@ const CHUNK: usize = 1024 * 1024;
 #[serde(default, deny_unknown_fields)]
 pub struct HashesFacts {
     /// Instead of everything else: why the file could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Whose word the claims are.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
     /// What the file has.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// Bytes, as claimed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub claimed_size: Option<u64>,
     /// Algorithms of the claims that agree.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub agreed: Vec<String>,
     /// Claims that do not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mismatches: Vec<Mismatch>,
     /// Claims that prove nothing (MD5, SHA-1, unknown ones), by algorithm.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unusable: Vec<String>,
     /// Defects beyond the hashes: `metadata-differs`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<BTreeMap<String, String>>,
     /// SHA-256 of the wheel's own `METADATA`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub core_metadata_sha256: Option<String>,
     /// SHA-256 of core metadata that was published for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub core_metadata_published: Vec<String>,
 }
 

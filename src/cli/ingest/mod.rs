@@ -162,8 +162,8 @@ async fn send_file(
     let sent = async {
         let mut path = format!("/api/v1/ingest/{}{query}", segment(&file.name));
         if !documents.is_empty() {
-            path += if dry_run { "&" } else { "?" };
-            path += &format!("documents={}", hold(client, &documents).await?);
+            path += if dry_run { "&documents=" } else { "?documents=" };
+            path += &hold(client, &documents).await?;
         }
         let reply = client
             .call(Method::PUT, &path, "application/json", payload)

@@ -367,7 +367,8 @@ mod tests {
         std::os::unix::fs::symlink(folder.path(), folder.path().join("sub/loop")).unwrap();
         let sources = Sources::collect(&[format!("{}/", folder.path().display())], &[], &[]).unwrap();
         let names: Vec<_> = sources.files.iter().map(|file| file.name.as_str()).collect();
-        assert_eq!(names, ["a-1.tar.gz", "b-1-py3-none-any.whl", "c-1.zip"]);
+        // Sources come first: wheels are held against them.
+        assert_eq!(names, ["a-1.tar.gz", "c-1.zip", "b-1-py3-none-any.whl"]);
         assert_eq!(sources.files[0].size, 5);
     }
 

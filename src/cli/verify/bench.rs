@@ -206,7 +206,8 @@ impl Bench {
         }
         let (file, measured) = self.open(&path)?;
         let attached = Attached {
-            documents: self.given_for_source(&path)?,
+            // What was given by hand speaks of the wheel.
+            documents: Given::nothing().documents(&path)?,
             ..Attached::default()
         };
         let evidence = self.examined(&file, &measured, &sdist, None, &attached);
@@ -229,11 +230,6 @@ impl Bench {
             sha256: measured.sha256,
             commit,
         })
-    }
-
-    /// What was given by hand speaks of the wheel; of its source only what lies beside that.
-    fn given_for_source(&self, path: &Path) -> Result<Vec<crate::verify::Document>, Failure> {
-        Given::nothing().documents(path)
     }
 
     /// `--identity`: a verified signature of exactly this signer, or the check fails.

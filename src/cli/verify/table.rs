@@ -62,7 +62,7 @@ impl Table {
         if at > 0 {
             self.status = self.status.worse(ExitStatus::NotAdmitted);
         }
-        for line in screen(lines(verdict, document)) {
+        for line in screen(&lines(verdict, document)) {
             self.out.line(line);
         }
     }

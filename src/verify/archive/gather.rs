@@ -142,13 +142,13 @@ mod tests {
 
     #[test]
     fn dos_times_are_read_as_utc() {
-        // 2020-02-29 12:34:56
-        let date = (40 << 9) | (2 << 5) | 29;
-        let time = (12 << 11) | (34 << 5) | 28;
-        assert_eq!(dos_seconds((date, time)), Some(1_582_979_696));
-        assert_eq!(dos_seconds(((1 << 5) | 1, 0)), Some(315_532_800)); // 1980-01-01, the usual "no time"
+        let date = |year: u16, month: u16, day: u16| (year - 1980) * 512 + month * 32 + day;
+        let time = |hour: u16, minute: u16, second: u16| hour * 2048 + minute * 32 + second / 2;
+        let leap_day = date(2020, 2, 29);
+        assert_eq!(dos_seconds((leap_day, time(12, 34, 56))), Some(1_582_979_696));
+        assert_eq!(dos_seconds((date(1980, 1, 1), 0)), Some(315_532_800)); // the usual "no time"
         assert_eq!(dos_seconds((0, 0)), None);
-        assert_eq!(dos_seconds((date, 25 << 11)), None);
+        assert_eq!(dos_seconds((leap_day, time(25, 0, 0))), None);
     }
 
     proptest! {
