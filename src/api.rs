@@ -8,11 +8,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use policy::{PolicyChange, PolicyRequest, PolicyText, PolicyView, ReplayPage, ReplayRequest, ReplayedFile};
+pub use policy::{
+    PolicyChange, PolicyRequest, PolicyText, PolicyView, ReplayPage, ReplayRequest, ReplayedFile,
+};
 
 pub use advisories::{
-    ADVISORIES_STATUS_SCHEMA, AdvisoriesLoad, AdvisoriesStatus, AdvisoryCheck, AdvisoryDatabase, AdvisoryRecords, Noted,
-    NotedRecord, VexDocumentView,
+    ADVISORIES_STATUS_SCHEMA, AdvisoriesLoad, AdvisoriesStatus, AdvisoryCheck, AdvisoryDatabase,
+    AdvisoryRecords, Noted, NotedRecord, VexDocumentView,
 };
 
 /// `POST /api/v1/ingest`: bring these releases in through the one path.

@@ -364,7 +364,12 @@ fn lists_and_vex_are_added_to_the_database_in_force_and_stay() {
     let daemon = daemon();
     let dir = tempfile::tempdir().unwrap();
     let hole = with(record("GHSA-1", "demo", "2.0"), "aliases", json!(["CVE-2026-1"]));
-    load(&daemon, &file(dir.path(), "all.zip", &dump(&[hole.clone()])), &[]).expect(0);
+    load(
+        &daemon,
+        &file(dir.path(), "all.zip", &dump(std::slice::from_ref(&hole))),
+        &[],
+    )
+    .expect(0);
     let kev = json!({ "catalogVersion": "2026.11.20", "vulnerabilities": [{ "cveID": "CVE-2026-1" }] });
     load(
         &daemon,

@@ -101,7 +101,10 @@ fn heavy_a_database_of_the_real_size() {
     let mut first = Vec::new();
     let mut again = Vec::new();
     for n in 0..200 {
-        let path = format!("/api/v1/advisories/check?project=package-{}&version=0.1", n * 3 + 1);
+        let path = format!(
+            "/api/v1/advisories/check?project=package-{}&version=0.1",
+            n * 3 + 1
+        );
         for times in [&mut first, &mut again] {
             let start = Instant::now();
             let answer = daemon.admin("GET", &path, b"");

@@ -76,10 +76,31 @@ const ONLY_THESE: &[(&str, &str, &[&str])] = &[
     (
         "policy",
         "config",
-        &["Clock", "OwnedPattern", "OwnedPatterns", "Policy", "Publisher", "PublisherKind", "Rule", "Severity"],
+        &[
+            "Clock",
+            "OwnedPattern",
+            "OwnedPatterns",
+            "Policy",
+            "Publisher",
+            "PublisherKind",
+            "Rule",
+            "Severity",
+        ],
     ),
     ("ingest", "config", &["OwnedPatterns"]),
-    ("mirror", "verify", &["CheckName", "Document", "DocumentKind", "DocumentOrigin", "Outcome", "Report", "advisories"]),
+    (
+        "mirror",
+        "verify",
+        &[
+            "CheckName",
+            "Document",
+            "DocumentKind",
+            "DocumentOrigin",
+            "Outcome",
+            "Report",
+            "advisories",
+        ],
+    ),
 ];
 
 /// What each module may take of the store. Absent: nothing.

@@ -73,10 +73,7 @@ async fn a_replay_writes_nothing_and_says_what_differs() {
     assert_eq!(strict["judged"], 4, "{strict:#}");
     assert_eq!(strict["admitted"], 0);
     let files = strict["files"].as_array().unwrap();
-    let file = files
-        .iter()
-        .find(|file| file["sha256"] == a.sha256.to_string())
-        .unwrap();
+    let file = files.iter().find(|file| file["sha256"] == a.sha256).unwrap();
     assert_eq!(
         (file["before"].as_str(), file["now"].as_str()),
         (Some("admit"), Some("quarantine"))

@@ -114,7 +114,10 @@ fn document<T: schemars::JsonSchema>(name: &str) -> Value {
 fn facts<T: schemars::JsonSchema>(check: &str) -> Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
     let mut schema = settings.into_generator().into_root_schema_for::<T>();
-    schema.insert("title".to_owned(), format!("facts of chiron.evidence/v1, check {check}").into());
+    schema.insert(
+        "title".to_owned(),
+        format!("facts of chiron.evidence/v1, check {check}").into(),
+    );
     schema.to_value()
 }
 

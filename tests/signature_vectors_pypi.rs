@@ -216,7 +216,7 @@ fn cases(assets: &BTreeMap<String, Vec<u8>>) -> Vec<Case> {
             }
             add(
                 "wrong filename",
-                &|case| case.filename = "other-1.0.tar.gz".to_owned(),
+                &|case| "other-1.0.tar.gz".clone_into(&mut case.filename),
                 &["wrong-filename"],
             );
             add(

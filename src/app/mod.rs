@@ -150,11 +150,11 @@ impl App {
         let following = (mode == OpenMode::Daemon)
             .then(|| tokio::spawn(trust::follow(settings, parts.trust.clone())).abort_handle());
         Ok(Self {
-            following,
             parts,
             token,
             max_body,
             mode,
+            following,
         })
     }
 

@@ -153,7 +153,11 @@ mod tests {
         ]);
         assert_eq!(waivers.len(), 2);
         assert_eq!(waivers[0].by, ["ann", "bob"]);
-        assert_eq!(waivers[0].until, "2026-01-01T00:00:00Z".parse().unwrap(), "the shortest word");
+        assert_eq!(
+            waivers[0].until,
+            "2026-01-01T00:00:00Z".parse().unwrap(),
+            "the shortest word"
+        );
         assert_eq!(waivers[1].by, ["bob"]);
     }
 

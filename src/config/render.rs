@@ -204,10 +204,7 @@ mod tests {
                 );
             }
         }
-        // The keys of a list inside a section (`reproducibility.rebuilders.name`) are described by that list's own line.
-        let known = super::super::check::known_keys(&schema());
-        let shown = known.iter().filter(|key| key.matches('.').count() == 1);
-        assert_eq!(keys, shown.count());
+        assert_eq!(keys, super::super::check::known_keys(&schema()).len());
         assert!(lines.iter().all(|line| line.len() <= WIDTH), "a line is too long");
     }
 

@@ -167,7 +167,7 @@ impl Gate {
                 let attachments = Attachments {
                     documents: documents.clone(),
                     source: self.source_again(row, name).await?,
-                    undelivered: self.undelivered(row),
+                    undelivered: undelivered(row),
                 };
                 self.examined_again(row, name, &attachments, true).await
             }
@@ -175,7 +175,7 @@ impl Gate {
             Again::Circumstances | Again::Replace(_) => {
                 let attachments = Attachments {
                     source: self.source_again(row, name).await?,
-                    undelivered: self.undelivered(row),
+                    undelivered: undelivered(row),
                     ..Attachments::default()
                 };
                 self.examined_again(row, name, &attachments, true).await
@@ -301,16 +301,6 @@ impl Gate {
         ))
     }
 
-    fn undelivered(&self, row: &FileRow) -> Option<String> {
-        let lacks = row
-            .judged
-            .found
-            .unavailable
-            .iter()
-            .any(|what| what == LACKS_PROVENANCE);
-        lacks.then(|| "upstream has not given the provenance document that it names".to_owned())
-    }
-
     async fn write_again(
         &self,
         row: &FileRow,
@@ -330,6 +320,16 @@ impl Gate {
         };
         Ok(self.catalog.commit_rejudgement(rejudgement, now).await?)
     }
+}
+
+fn undelivered(row: &FileRow) -> Option<String> {
+    let lacks = row
+        .judged
+        .found
+        .unavailable
+        .iter()
+        .any(|what| what == LACKS_PROVENANCE);
+    lacks.then(|| "upstream has not given the provenance document that it names".to_owned())
 }
 
 fn subject(row: &FileRow, advisories: Option<AdvisoriesRef>) -> Subject {

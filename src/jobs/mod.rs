@@ -282,7 +282,7 @@ impl Jobs {
         let jobs = self.clone();
         let guard = jobs.clone();
         let work = row.work;
-        let task = tokio::spawn(async move { jobs.run(&live, work).await });
+        let task = tokio::spawn(async move { Box::pin(jobs.run(&live, work)).await });
         tokio::spawn(async move {
             if let Err(lost) = task.await
                 && lost.is_panic()
@@ -315,8 +315,8 @@ impl Jobs {
         live.update(|view| view.state = JobState::Running);
         self.keep(live, &work).await;
         let ended = match &work {
-            Work::Ingest(request) => self.ingest(live, request, &work).await,
-            Work::Scrub(request) => self.scrub(live, *request).await,
+            Work::Ingest(request) => Box::pin(self.ingest(live, request, &work)).await,
+            Work::Scrub(request) => Box::pin(self.scrub(live, *request)).await,
             Work::Gc(request) => self.gc(live, *request).await,
             Work::Rebuild(file) => self.rebuild(live, file).await,
             Work::Rejudge(pass) => self.rejudge(live, pass).await,

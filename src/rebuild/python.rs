@@ -144,7 +144,6 @@ impl Python {
 #[cfg(test)]
 impl Python {
     /// `CPython` 3.11 on Linux, not looked for.
-    #[expect(clippy::unwrap_used, reason = "for tests")]
     pub(super) fn for_tests() -> Self {
         let text = |text: &str| text.to_owned();
         Self::of(Described {

@@ -252,6 +252,7 @@ impl Instance {
 
 /// Something that an instance signed.
 #[derive(Clone)]
+#[allow(clippy::struct_field_names)] // the standards call it so
 pub struct Signature {
     pub certificate: Vec<u8>,
     pub entry: Value,

@@ -30,8 +30,16 @@ fn only_what_passes_by_itself_is_waited_for() {
     let waits = |reasons: &[&str], lacks: &[&str]| row("quarantined", reasons, lacks, None).waits();
     assert_eq!(waits(&[pending], &[]), Some(Waits::Rebuild));
     assert_eq!(waits(&["policy/too-young"], &[]), Some(Waits::Age));
-    assert_eq!(waits(&[pending, "policy/too-young"], &[]), Some(Waits::Age), "the longest counts");
-    assert_eq!(waits(&[pending, "signature/downgrade"], &[]), None, "something stands against it");
+    assert_eq!(
+        waits(&[pending, "policy/too-young"], &[]),
+        Some(Waits::Age),
+        "the longest counts"
+    );
+    assert_eq!(
+        waits(&[pending, "signature/downgrade"], &[]),
+        None,
+        "something stands against it"
+    );
     assert_eq!(waits(&["signature/could-not-check"], &[]), None);
     assert_eq!(
         waits(&["signature/could-not-check"], &["provenance"]),
@@ -43,7 +51,11 @@ fn only_what_passes_by_itself_is_waited_for() {
         "what is lacking does not explain the reason"
     );
     assert_eq!(waits(&[], &[]), None);
-    assert_eq!(waits(&[pending; MAX_REASONS], &[]), None, "the list may have been cut");
+    assert_eq!(
+        waits(&[pending; MAX_REASONS], &[]),
+        None,
+        "the list may have been cut"
+    );
 }
 
 #[test]
@@ -54,10 +66,16 @@ fn a_persons_revocation_is_not_waited_for() {
         Some(Waits::Rebuild)
     );
     assert_eq!(row("revoked", &pending, &[], Some("operator")).waits(), None);
-    assert_eq!(row("revoked", &pending, &[], None).waits(), None, "an earlier version's row");
+    assert_eq!(
+        row("revoked", &pending, &[], None).waits(),
+        None,
+        "an earlier version's row"
+    );
     assert_eq!(row("refused", &pending, &[], None).waits(), None);
     assert_eq!(row("admitted", &[], &[], None).waits(), None);
-    let codes: Vec<_> = row("revoked", &pending, &[], Some("chiron")).waiting_codes().collect();
+    let codes: Vec<_> = row("revoked", &pending, &[], Some("chiron"))
+        .waiting_codes()
+        .collect();
     assert_eq!(codes, [REBUILD_PENDING]);
 }
 
@@ -75,6 +93,10 @@ fn rows_of_earlier_versions_read_as_they_were() {
     assert!(old.judged.found.checks.is_empty());
     assert_eq!(old.first_seen, None);
     let text = serde_json::to_value(&old).unwrap();
-    assert_eq!(text.get("revoked_by"), None, "and are written as they were: {text}");
+    assert_eq!(
+        text.get("revoked_by"),
+        None,
+        "and are written as they were: {text}"
+    );
     assert_eq!(text["judged"].get("found"), None);
 }

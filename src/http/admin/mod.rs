@@ -103,7 +103,9 @@ pub fn routes(admin: Admin) -> Router {
         .route("/status", get(status))
         .route(
             "/advisories",
-            get(advisories::status).post(advisories::load).layer(axum::extract::DefaultBodyLimit::disable()),
+            get(advisories::status)
+                .post(advisories::load)
+                .layer(axum::extract::DefaultBodyLimit::disable()),
         )
         .route("/advisories/records", get(advisories::records))
         .route("/advisories/check", get(advisories::check))

@@ -67,7 +67,7 @@ objections contains {
 	"requirement": "licence",
 	"check": "policy",
 	"code": "licence-unknown",
-	"message": "it states no licence that SPDX knows, and this site admits only licences on its list",
+	"message": "it states no licence that SPDX knows, so the rules of this site on licences (policy.licences_allow, policy.licences_deny) cannot be applied",
 	"decision": "quarantine",
 } if {
 	input.licence.standing == "unknown"

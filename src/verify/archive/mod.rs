@@ -42,8 +42,8 @@ pub(crate) use source::runs_at_start_up;
 pub use source::{SourceError, SourceFile, Wanted, source_files};
 
 use crate::package::{DistributionFilename, SdistFormat};
-use report::{Report, Stop};
 pub(in crate::verify) use report::shown;
+use report::{Report, Stop};
 use window::Window;
 
 /// Checks the structure of a staged file of `size` bytes that is to be known as `name`.

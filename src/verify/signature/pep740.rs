@@ -99,7 +99,7 @@ pub fn attestation(text: &str) -> Read {
     let material = object.verification_material;
     let bundle = Bundle::from_pep740(
         &material.certificate,
-        material.transparency_entries,
+        &material.transparency_entries,
         &material.timestamps.unwrap_or_default(),
         &object.envelope.statement,
         &object.envelope.signature,

@@ -32,7 +32,7 @@ impl Bundle {
     /// RFC 3161 tokens.
     pub fn from_pep740(
         certificate: &str,
-        entries: Vec<Value>,
+        entries: &[Value],
         timestamps: &[String],
         statement: &str,
         signature: &str,

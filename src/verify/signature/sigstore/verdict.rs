@@ -152,6 +152,10 @@ impl Root {
     }
 
     /// The crate's reason as one of our codes.
+    #[expect(
+        clippy::match_same_arms,
+        reason = "a malformed certificate must be told from the other certificate errors, which come after it"
+    )]
     fn flaw(&self, error: &Error, bundle: &Bundle) -> Flaw {
         let code = match error {
             Error::SignatureInvalid(_) | Error::Crypto(_) => Code::BadSignature,
