@@ -125,6 +125,13 @@ fn a_signature_counts_under_the_root_that_is_named_and_of_the_signer_that_is_nam
     let (outcome, facts) = hand.check("signature", &named);
     assert_eq!(outcome, "pass", "{facts}");
     hand.verify(&named).expect(0);
+    // Its signer states the digest, so nobody else has to.
+    assert_eq!(hand.check("hashes", &[]).0, "absent");
+    let (outcome, facts) = hand.check("hashes", &named);
+    assert_eq!(
+        (outcome.as_str(), &facts["agreed"][0]),
+        ("pass", &json!("sha256"))
+    );
 
     let by = |identity: &'static str| {
         let mut flags = named.to_vec();

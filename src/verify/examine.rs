@@ -147,6 +147,11 @@ pub fn examine<W>(
         Some(why) => unchecked(signature, why),
         None => signature,
     };
+    let hashes = if hashes.outcome == Outcome::Absent && signature.outcome == Outcome::Pass {
+        stated_by_signature(hashes, subject)
+    } else {
+        hashes
+    };
     let bill = {
         let _watching = watch(CheckName::Sbom);
         let file = sbom::Subject {
@@ -183,6 +188,16 @@ pub fn examine<W>(
         core_metadata: found.core_metadata,
         sbom: bill.served,
     }
+}
+
+/// A file whose digest nobody stated beside it, signed by somebody who is believed: every kind of signature that
+/// verifies states the SHA-256 of the file, or covers its very bytes.
+fn stated_by_signature(mut hashes: Report, subject: Digest) -> Report {
+    hashes.outcome = Outcome::Pass;
+    hashes.summary = format!("a verified signature speaks of the sha256 {subject}, which the file has");
+    hashes
+        .fact("origin", "a verified signature")
+        .fact("agreed", vec!["sha256".to_owned()])
 }
 
 /// A signature when a document that exists could not be had: whatever the others say, it might have been the bad one.
