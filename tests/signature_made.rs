@@ -15,6 +15,7 @@ use chiron::verify::{Document, DocumentKind, DocumentOrigin, Outcome, Report};
 use chiron_storage::Digest;
 use serde_json::{Value, json};
 use support::sigstore::{Instance, SIGNED_AT, SLSA, Signer, github, provenance, publish};
+use support::vectors::codes;
 
 const NAME: &str = "acme_app-1.0-py3-none-any.whl";
 const BYTES: &[u8] = b"the bytes of a wheel";
@@ -44,14 +45,6 @@ fn trust(instance: &Instance) -> Trust {
     Trust::builtin()
         .with_root("ours", &instance.trusted_root())
         .unwrap()
-}
-
-fn codes(report: &Report) -> Vec<String> {
-    let findings = report.facts["findings"].as_array().unwrap();
-    findings
-        .iter()
-        .map(|it| it["code"].as_str().unwrap().to_owned())
-        .collect()
 }
 
 #[track_caller]

@@ -17,7 +17,7 @@ use chiron::verify::{Document, DocumentKind, DocumentOrigin, Outcome, Report};
 use chiron_storage::Digest;
 use serde_json::Value;
 use sigstore_verify::trust_root::{SIGSTORE_GITHUB_TRUSTED_ROOT, SIGSTORE_STAGING_TRUSTED_ROOT};
-use support::vectors::crate_vectors;
+use support::vectors::{codes, crate_vectors};
 
 /// What a bundle is verified against.
 enum Under {
@@ -259,14 +259,6 @@ fn judge(bundle: &[u8], bytes: &[u8], sha256: Digest, trust: &Trust) -> Report {
         bytes: bundle.to_vec().into(),
     };
     signature(&signed, &[document], trust)
-}
-
-fn codes(report: &Report) -> Vec<String> {
-    let findings = report.facts["findings"].as_array().unwrap();
-    findings
-        .iter()
-        .map(|it| it["code"].as_str().unwrap().to_owned())
-        .collect()
 }
 
 #[test]

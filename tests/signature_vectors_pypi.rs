@@ -17,7 +17,7 @@ use chiron_storage::Digest;
 use serde_json::{Value, json};
 use support::clients::client;
 use support::sigstore::{github, provenance};
-use support::vectors::pypi_assets;
+use support::vectors::{codes, pypi_assets};
 
 /// A real attestation: its document, the file it is of, and whom it is by.
 struct Vector {
@@ -147,14 +147,6 @@ fn judge(document: &[u8], filename: &str, sha256: Digest, trust: &Trust) -> Repo
         bytes: document.to_vec().into(),
     };
     signature(&signed, &[document], trust)
-}
-
-fn codes(report: &Report) -> Vec<String> {
-    let findings = report.facts["findings"].as_array().unwrap();
-    findings
-        .iter()
-        .map(|it| it["code"].as_str().unwrap().to_owned())
-        .collect()
 }
 
 fn staging() -> Trust {

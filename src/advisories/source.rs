@@ -159,42 +159,20 @@ impl<'a> Reader<'a> {
         let read = from.by_ref().take(most.saturating_add(1)).read_to_end(&mut bytes);
         read.map_err(|why| damaged(name, &why))?;
         let whole = bytes.len() as u64 <= most;
-        match serde_json::from_slice::<Value>(&bytes) {
+        let why = match serde_json::from_slice::<Value>(&bytes) {
             Ok(value) if whole => {
                 self.count(bytes.len(), name)?;
-                self.json(name, value)
+                return self.json(name, value);
             }
-            _ if first_line_is_json(&bytes) => self.lines(from, bytes, name),
-            Ok(_) => {
-                let why = format!("it is larger than {most} bytes (advisories.record_size)");
-                self.count(bytes.len(), name)?;
-                // The rest is unpacked to find an archive that does not read to its end, and thrown away.
-                self.skip(&mut from, name)?;
-                self.give(
-                    name,
-                    Piece::Broken {
-                        sample: sample(&bytes),
-                        why,
-                    },
-                )
-            }
-            Err(error) => {
-                let why = if whole {
-                    format!("it is no JSON: {error}")
-                } else {
-                    format!("it is larger than {most} bytes (advisories.record_size)")
-                };
-                self.count(bytes.len(), name)?;
-                self.skip(&mut from, name)?;
-                self.give(
-                    name,
-                    Piece::Broken {
-                        sample: sample(&bytes),
-                        why,
-                    },
-                )
-            }
-        }
+            _ if first_line_is_json(&bytes) => return self.lines(from, bytes, name),
+            Err(error) if whole => format!("it is no JSON: {error}"),
+            Ok(_) | Err(_) => format!("it is larger than {most} bytes (advisories.record_size)"),
+        };
+        self.count(bytes.len(), name)?;
+        // The rest is unpacked to find an archive that does not read to its end, and thrown away.
+        self.skip(&mut from, name)?;
+        let sample = sample(&bytes);
+        self.give(name, Piece::Broken { sample, why })
     }
 
     /// A list of documents is taken apart.

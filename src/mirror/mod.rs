@@ -209,6 +209,16 @@ impl Mirror {
             Asked::Down(error) => return Err(Arc::new(MirrorError::Down(error))),
             Asked::Lost => return Err(Arc::new(MirrorError::lost(project.to_string()))),
         };
+        let offer = Self::offer_on(&known, sha256, filename).await?;
+        Ok(offer.map(|(upstream, candidate)| (upstream.clone(), candidate.clone())))
+    }
+
+    /// What a page says of a file, and the upstream whose page it is.
+    async fn offer_on<'k>(
+        known: &'k Known,
+        sha256: &Digest,
+        filename: &str,
+    ) -> Result<Option<(&'k Upstream, &'k Candidate)>, Arc<MirrorError>> {
         let Some(candidate) = known.candidates.find(sha256, filename) else {
             return Ok(None);
         };
@@ -217,6 +227,6 @@ impl Mirror {
             .get()
             .await
             .map_err(|e| Arc::new(MirrorError::from(e)))?;
-        Ok(Some((upstream.clone(), candidate.clone())))
+        Ok(Some((upstream, candidate)))
     }
 }

@@ -93,14 +93,10 @@ impl Mirror {
             Asked::Down(error) => return Err(Arc::new(MirrorError::Down(error))),
             Asked::Lost => return Err(Arc::new(MirrorError::lost(judged.filename.clone()))),
         };
-        let Some(candidate) = known.candidates.find(&judged.sha256, &judged.filename) else {
+        let offer = Self::offer_on(&known, &judged.sha256, &judged.filename).await?;
+        let Some((upstream, candidate)) = offer else {
             return Ok(None);
         };
-        let upstream = known
-            .source
-            .get()
-            .await
-            .map_err(|e| Arc::new(MirrorError::from(e)))?;
         let name = candidate
             .name(&judged.project)
             .map_err(|e| Arc::new(MirrorError::from(e)))?;

@@ -161,13 +161,7 @@ impl Walk<'_> {
                     value,
                     collection,
                     ..
-                } => {
-                    if let Some(key) = key {
-                        self.expr(key);
-                    }
-                    self.expr(value);
-                    self.expr(collection);
-                }
+                } => self.membership(key.as_deref(), value, collection),
                 Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.expr(expr),
                 Literal::Every { domain, query, .. } => {
                     self.expr(domain);
@@ -181,6 +175,13 @@ impl Walk<'_> {
     }
 
     /// Depth is bounded: the parser refuses expressions nested deeper than 32.
+    /// `key, value in collection`.
+    fn membership(&mut self, key: Option<&Expr>, value: &Expr, collection: &Expr) {
+        for expr in key.into_iter().chain([value, collection]) {
+            self.expr(expr);
+        }
+    }
+
     fn expr(&mut self, expr: &Expr) {
         match expr {
             Expr::String { .. }
@@ -244,13 +245,7 @@ impl Walk<'_> {
                 value,
                 collection,
                 ..
-            } => {
-                if let Some(key) = key {
-                    self.expr(key);
-                }
-                self.expr(value);
-                self.expr(collection);
-            }
+            } => self.membership(key.as_deref(), value, collection),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Rebuilding a file at hand, for `chiron verify --rebuild`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,8 @@ use super::stored::upload_time;
 use super::{RebuildError, Rebuilder, Sdist, Wheel};
 use crate::blocking::{self, Lost};
 use crate::catalog::{FileRow, FileState};
-use crate::mirror::Asked;
+use crate::index::Candidate;
+use crate::mirror::{Asked, Known};
 use crate::package::{DistKind, DistributionFilename};
 use crate::verify::reproducibility::Rebuilt;
 
@@ -62,34 +64,15 @@ impl Rebuilder {
         cancel: &CancellationToken,
     ) -> Result<(FileRow, Rebuilt), RebuildError> {
         self.sandbox().map_err(Clone::clone)?;
-        let mirror = &self.0.mirror;
-        let at_hand = |why: String| RebuildError::AtHand {
-            what: name.raw().to_owned(),
-            why,
-        };
-        let known = match mirror.ask_for_ingest(name.project()).await {
-            Asked::Known(known) => known,
-            Asked::Nothing => return Err(at_hand("no upstream has the project".to_owned())),
-            Asked::Down(error) => return Err(at_hand(error.to_string())),
-            Asked::Lost => return Err(RebuildError::Lost),
-        };
+        let at_hand = |why: &str| not_at_hand(name, why);
+        let known = self.page_of(name).await?;
+        let known = known.ok_or_else(|| at_hand("no upstream has the project"))?;
         let candidate = known
             .candidates
             .find(&sha256, name.raw())
-            .ok_or_else(|| at_hand("upstream does not list it with this content".to_owned()))?;
-        let upstream = known
-            .source
-            .get()
-            .await
-            .map_err(|error| at_hand(error.to_string()))?;
-        let row = mirror
-            .pull(name.project(), upstream.clone(), candidate.clone(), sha256)
-            .await
-            .map_err(|error| at_hand(error.to_string()))?;
-        if row.judged.sha256 != sha256 || matches!(row.state, FileState::Refused | FileState::Revoked) {
-            return Err(at_hand(format!("it is {}", row.state.as_str())));
-        }
-        let limits = &mirror.gate().setup.archive;
+            .ok_or_else(|| at_hand("upstream does not list it with this content"))?;
+        let row = self.brought_in(name, &known, candidate, "it").await?;
+        let limits = &self.0.mirror.gate().setup.archive;
         let wheel = Wheel::read(name.clone(), self.blob(&row).await?, limits).await?;
         let (sdist, uploaded) = self.source_upstream(name).await?;
         let rebuilt = self.rebuild(&wheel, &sdist, uploaded, cancel).await?;
@@ -107,26 +90,50 @@ impl Rebuilder {
         candidate.file.upload_time.as_deref()?.parse().ok()
     }
 
+    /// What upstream lists of the project of a wheel; `None`: no upstream has it.
+    async fn page_of(&self, wheel: &DistributionFilename) -> Result<Option<Arc<Known>>, RebuildError> {
+        match self.0.mirror.ask_for_ingest(wheel.project()).await {
+            Asked::Known(known) => Ok(Some(known)),
+            Asked::Nothing => Ok(None),
+            Asked::Down(error) => Err(not_at_hand(wheel, &error.to_string())),
+            Asked::Lost => Err(RebuildError::Lost),
+        }
+    }
+
+    /// Brings a listed file of the wheel's project in through the gate; `what` it is, should the gate say no.
+    async fn brought_in(
+        &self,
+        wheel: &DistributionFilename,
+        known: &Known,
+        candidate: &Candidate,
+        what: &str,
+    ) -> Result<Arc<FileRow>, RebuildError> {
+        let upstream = known
+            .source
+            .get()
+            .await
+            .map_err(|error| not_at_hand(wheel, &error.to_string()))?;
+        let sha256 = candidate.sha256;
+        let row = self
+            .0
+            .mirror
+            .pull(wheel.project(), upstream.clone(), candidate.clone(), sha256)
+            .await
+            .map_err(|error| not_at_hand(wheel, &error.to_string()))?;
+        if row.judged.sha256 != sha256 || matches!(row.state, FileState::Refused | FileState::Revoked) {
+            return Err(not_at_hand(wheel, &format!("{what} is {}", row.state.as_str())));
+        }
+        Ok(row)
+    }
+
     /// The source of the same release as upstream lists it, after the gate, and when the wheel was published.
     async fn source_upstream(
         &self,
         wheel: &DistributionFilename,
     ) -> Result<(Sdist, Option<Timestamp>), RebuildError> {
-        let at_hand = |why: String| RebuildError::AtHand {
-            what: wheel.raw().to_owned(),
-            why,
-        };
-        let mirror = &self.0.mirror;
-        let known = match mirror.ask_for_ingest(wheel.project()).await {
-            Asked::Known(known) => known,
-            Asked::Nothing => {
-                return Err(at_hand(
-                    "no upstream has the project; give the source by hand".to_owned(),
-                ));
-            }
-            Asked::Down(error) => return Err(at_hand(error.to_string())),
-            Asked::Lost => return Err(RebuildError::Lost),
-        };
+        let at_hand = |why: &str| not_at_hand(wheel, why);
+        let known = self.page_of(wheel).await?;
+        let known = known.ok_or_else(|| at_hand("no upstream has the project; give the source by hand"))?;
         let mut uploaded = None;
         let mut found = None;
         for candidate in known.candidates.files() {
@@ -146,29 +153,12 @@ impl Rebuilder {
                 found = Some((name, candidate));
             }
         }
-        let (name, candidate) = found
-            .ok_or_else(|| at_hand("upstream has no source of this release; give it by hand".to_owned()))?;
-        let upstream = known
-            .source
-            .get()
-            .await
-            .map_err(|error| at_hand(error.to_string()))?;
-        let row = mirror
-            .pull(
-                wheel.project(),
-                upstream.clone(),
-                candidate.clone(),
-                candidate.sha256,
-            )
-            .await
-            .map_err(|error| at_hand(error.to_string()))?;
-        if row.judged.sha256 != candidate.sha256
-            || matches!(row.state, FileState::Refused | FileState::Revoked)
-        {
-            let why = format!("its source {name} is {}", row.state.as_str());
-            return Err(at_hand(why));
-        }
-        let limits = &mirror.gate().setup.archive;
+        let (name, candidate) =
+            found.ok_or_else(|| at_hand("upstream has no source of this release; give it by hand"))?;
+        let row = self
+            .brought_in(wheel, &known, candidate, &format!("its source {name}"))
+            .await?;
+        let limits = &self.0.mirror.gate().setup.archive;
         let sdist = Sdist::read(name, self.blob(&row).await?, limits).await?;
         Ok((sdist, uploaded.or_else(|| upload_time(&row))))
     }
@@ -190,6 +180,14 @@ impl Rebuilder {
                 what,
                 why: error.to_string(),
             })
+    }
+}
+
+/// Why a wheel, or what belongs to it, could not be brought in.
+fn not_at_hand(wheel: &DistributionFilename, why: &str) -> RebuildError {
+    RebuildError::AtHand {
+        what: wheel.raw().to_owned(),
+        why: why.to_owned(),
     }
 }
 

@@ -100,16 +100,11 @@ pub fn examine<W>(
         hashes(file, measured, &published.hashes, published.size, &published.by)
     };
     if digests.outcome == Outcome::Fail {
-        let hashes = Report {
-            outcome: digests.outcome,
-            summary: digests.summary,
-            facts: digests.facts,
-        };
         return unread(
             subject,
             now,
             skipped("not looked at: the bytes are not the published file"),
-            hashes,
+            digests.into(),
         );
     }
     let found = {
@@ -119,11 +114,7 @@ pub fn examine<W>(
     if let Some(own) = found.core_metadata.as_deref().map(Digest::of) {
         compare_metadata(&mut digests, own, &published.core_metadata);
     }
-    let hashes = Report {
-        outcome: digests.outcome,
-        summary: digests.summary,
-        facts: digests.facts,
-    };
+    let hashes = Report::from(digests);
     let structure = Report {
         outcome: found.outcome,
         summary: found.summary,
@@ -180,14 +171,19 @@ pub fn examine<W>(
     };
     let reports = [structure, hashes, signature, bill.report, source, known];
     Examined {
-        evidence: CheckName::ALL
-            .into_iter()
-            .zip(reports)
-            .map(|(check, report)| report.into_evidence(check, subject, now))
-            .collect(),
+        evidence: dated(reports, subject, now),
         core_metadata: found.core_metadata,
         sbom: bill.served,
     }
+}
+
+/// The reports of all checks as evidence about one content, in the order of the gate.
+fn dated(reports: [Report; CheckName::ALL.len()], subject: Digest, now: Timestamp) -> Vec<Evidence> {
+    CheckName::ALL
+        .into_iter()
+        .zip(reports)
+        .map(|(check, report)| report.into_evidence(check, subject, now))
+        .collect()
 }
 
 /// A file whose digest nobody stated beside it, signed by somebody who is believed: every kind of signature that
@@ -225,11 +221,7 @@ fn unread(subject: Digest, now: Timestamp, structure: Report, hashes: Report) ->
         skipped(why),
     ];
     Examined {
-        evidence: CheckName::ALL
-            .into_iter()
-            .zip(reports)
-            .map(|(check, report)| report.into_evidence(check, subject, now))
-            .collect(),
+        evidence: dated(reports, subject, now),
         core_metadata: None,
         sbom: None,
     }

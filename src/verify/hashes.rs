@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha384, Sha512};
 
 use chiron_storage::hashing::Measured;
 
+use super::Report;
 use super::evidence::Outcome;
 use crate::package::HashClaim;
 
@@ -80,6 +81,16 @@ pub struct HashReport {
     pub summary: String,
     /// Claims and what was computed, for policy.
     pub facts: Map<String, Value>,
+}
+
+impl From<HashReport> for Report {
+    fn from(report: HashReport) -> Self {
+        Self {
+            outcome: report.outcome,
+            summary: report.summary,
+            facts: report.facts,
+        }
+    }
 }
 
 /// Compares every usable claim with the file.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use chiron::package::{ProjectName, simple};
 use chiron::upstream::pip_default::Lookup;
+use chiron::verify::Report;
 use chiron_storage::Digest;
 
 use super::clients::{clients_dir, registry_available};
@@ -15,6 +16,15 @@ use super::clients::{clients_dir, registry_available};
 const PROJECT: &str = "pypi-attestations";
 const SDIST: &str = "pypi_attestations-0.0.30.tar.gz";
 const SHA256: &str = "14ff13c76bbef02a483c2b77532da02bfd746b5141b881f355e06b9807434423";
+
+/// The codes of what a check found wrong.
+pub fn codes(report: &Report) -> Vec<String> {
+    let findings = report.facts["findings"].as_array().unwrap();
+    findings
+        .iter()
+        .map(|it| it["code"].as_str().unwrap().to_owned())
+        .collect()
+}
 
 /// The files of `test/assets/` in the source distribution of pypi-attestations 0.0.30, by name; kept beside the
 /// clients once they were fetched. Its licence is Apache-2.0.

@@ -1,9 +1,7 @@
 //! The report after a rebuild was made here.
 
 use super::check::{outcome, trace_summary};
-use super::facts::{
-    AttemptFacts, Axis, RebuildState, ReproducibilityFacts, SourceFacts, StatementFacts, TraceFacts,
-};
+use super::facts::{AttemptFacts, Axis, RebuildState, ReproducibilityFacts, SourceFacts, TraceFacts};
 use super::{Attempt, Level, Rebuilt};
 use crate::verify::{Evidence, Report};
 
@@ -42,22 +40,14 @@ pub fn after_rebuild(previous: &Evidence, rebuilt: &Rebuilt) -> Report {
 
 /// Where the earlier evidence cannot be read: as if nothing had been known, and as the stricter kind of wheel.
 fn unknown(attempt: Option<&Attempt>) -> ReproducibilityFacts {
-    ReproducibilityFacts {
-        source: SourceFacts {
-            axis: if attempt.is_some() { Axis::S2 } else { Axis::S3 },
-            filename: attempt.map(|attempt| attempt.source.filename.clone()),
-            sha256: attempt.map(|attempt| attempt.source.sha256),
-            commit: None,
-            problem: None,
-        },
-        level: Level::NotAttempted,
-        pure: true,
-        trace: None,
-        rebuild: RebuildState::NotAsked,
-        attempts: Vec::new(),
-        statements: StatementFacts::default(),
-        findings: Vec::new(),
-    }
+    let source = SourceFacts {
+        axis: if attempt.is_some() { Axis::S2 } else { Axis::S3 },
+        filename: attempt.map(|attempt| attempt.source.filename.clone()),
+        sha256: attempt.map(|attempt| attempt.source.sha256),
+        commit: None,
+        problem: None,
+    };
+    ReproducibilityFacts::bare(source, Level::NotAttempted)
 }
 
 fn summary(facts: &ReproducibilityFacts, rebuilt: &Rebuilt) -> String {

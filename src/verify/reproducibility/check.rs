@@ -6,8 +6,7 @@ use std::sync::Arc;
 use chiron_storage::Digest;
 
 use super::facts::{
-    Axis, FindingFacts, Missing, RebuildState, ReproducibilityFacts, SourceCommit, SourceFacts,
-    StatementFacts, TraceFacts,
+    Axis, FindingFacts, Missing, RebuildState, ReproducibilityFacts, SourceCommit, SourceFacts, TraceFacts,
 };
 use super::foreign::{self, RebuilderKey, Spoken};
 use super::{Level, trace};
@@ -163,22 +162,14 @@ pub(super) fn outcome(level: Level) -> Outcome {
 }
 
 fn own_source(name: &DistributionFilename, sha256: Digest, attested: Option<SourceCommit>) -> Report {
-    let facts = ReproducibilityFacts {
-        source: SourceFacts {
-            axis: if attested.is_some() { Axis::S0 } else { Axis::S2 },
-            filename: Some(name.raw().to_owned()),
-            sha256: Some(sha256),
-            commit: attested,
-            problem: None,
-        },
-        level: Level::Inapplicable,
-        pure: true,
-        trace: None,
-        rebuild: RebuildState::NotAsked,
-        attempts: Vec::new(),
-        statements: StatementFacts::default(),
-        findings: Vec::new(),
+    let source = SourceFacts {
+        axis: if attested.is_some() { Axis::S0 } else { Axis::S2 },
+        filename: Some(name.raw().to_owned()),
+        sha256: Some(sha256),
+        commit: attested,
+        problem: None,
     };
+    let facts = ReproducibilityFacts::bare(source, Level::Inapplicable);
     let summary = match &facts.source.commit {
         None => "a source distribution is its own source".to_owned(),
         Some(commit) => format!(

@@ -228,6 +228,20 @@ pub struct ReproducibilityFacts {
 }
 
 impl ReproducibilityFacts {
+    /// A level of which nothing more is known: the stricter kind of wheel, and nothing traced, rebuilt or stated.
+    pub(super) fn bare(source: SourceFacts, level: Level) -> Self {
+        Self {
+            source,
+            level,
+            pure: true,
+            trace: None,
+            rebuild: RebuildState::NotAsked,
+            attempts: Vec::new(),
+            statements: StatementFacts::default(),
+            findings: Vec::new(),
+        }
+    }
+
     /// As a report. Nothing is lost: [`Self::read`] gives it back.
     pub(super) fn into_report(self, outcome: Outcome, summary: impl Into<String>) -> Report {
         let facts = match serde_json::to_value(self) {
