@@ -16,22 +16,27 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lib", &[]),
     (
         "cli",
-        &["advisories", "api", "app", "blocking", "config", "http", "package", "policy", "rebuild", "telemetry", "upstream", "verify"],
+        &["advisories", "api", "app", "blocking", "config", "http", "package", "policy", "rebuild", "telemetry", "upstream", "verify", "keys", "proxy", "tuf_client"],
     ),
     (
         "app",
         &[
             "api", "blocking", "catalog", "config", "http", "index", "ingest", "jobs", "mirror", "package",
-            "advisories", "policy", "rebuild", "statement", "telemetry", "upstream", "verify",
+            "advisories", "policy", "rebuild", "statement", "telemetry", "upstream", "verify", "keys", "publish", "ceremony",
         ],
     ),
     (
         "http",
         &[
             "advisories", "api", "blocking", "catalog", "index", "ingest", "jobs", "mirror", "package", "policy", "statement",
-            "telemetry", "upstream", "verify",
+            "telemetry", "upstream", "verify", "keys", "publish", "ceremony",
         ],
     ),
+    ("proxy", &["blocking", "index", "package", "telemetry", "tuf_client"]),
+    ("tuf_client", &["blocking"]),
+    ("ceremony", &["api", "blocking", "catalog", "keys", "publish"]),
+    ("publish", &["blocking", "catalog", "index", "keys", "package", "policy", "telemetry", "verify"]),
+    ("keys", &["blocking"]),
     (
         "rebuild",
         &["blocking", "catalog", "index", "mirror", "package", "upstream", "verify"],
@@ -40,7 +45,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "jobs",
         &[
             "api", "blocking", "catalog", "index", "ingest", "mirror", "package", "policy", "rebuild", "statement",
-            "telemetry", "upstream", "verify",
+            "telemetry", "upstream", "verify", "publish",
         ],
     ),
     (
@@ -116,6 +121,10 @@ const OF_THE_STORE: &[(&str, &[&str])] = &[
         &["BlobError", "BlobStore", "Digest", "Measured", "StagedBlob"],
     ),
     ("index", &["Digest"]),
+    ("publish", &["*"]),
+    ("ceremony", &["Digest"]),
+    ("proxy", &["Digest"]),
+    ("tuf_client", &["Digest"]),
     ("catalog", &["*"]),
     ("policy", &["Digest", "digest"]),
     ("verify", &["Digest", "Measured", "digest", "hashing"]),

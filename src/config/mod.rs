@@ -24,6 +24,7 @@ mod server;
 mod storage;
 mod telemetry;
 mod trust;
+mod tuf;
 mod upstream;
 mod value;
 
@@ -47,6 +48,7 @@ pub use server::Server;
 pub use storage::Storage;
 pub use telemetry::{LogFormat, Telemetry};
 pub use trust::{Trust, TrustedKey, TrustedRoot};
+pub use tuf::Tuf;
 pub use upstream::{Mode, PIP, Upstream};
 pub use value::{ByteSize, Period, ValueError};
 
@@ -84,6 +86,8 @@ pub struct Config {
     pub reproducibility: Reproducibility,
     /// The append-only log of decisions.
     pub log: Log,
+    /// The signed repository under `/tuf/`.
+    pub tuf: Tuf,
     /// Logs, metrics and traces. Nothing leaves the machine unless `otlp_endpoint` is set.
     pub telemetry: Telemetry,
 }
@@ -105,6 +109,7 @@ impl Default for Config {
             gate: Gate::default(),
             reproducibility: Reproducibility::default(),
             log: Log::default(),
+            tuf: Tuf::default(),
             telemetry: Telemetry::default(),
         }
     }

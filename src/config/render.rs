@@ -21,6 +21,7 @@ const SECTIONS: [&str; 15] = [
     "gate",
     "reproducibility",
     "log",
+    "tuf",
     "telemetry",
 ];
 

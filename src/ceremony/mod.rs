@@ -1,0 +1,1 @@
+//! Ceremonies: what people do with keys, roles and thresholds.

@@ -1,0 +1,1 @@
+//! Private keys: where they are, and how they are asked to sign.

@@ -1,0 +1,1 @@
+//! The proxy on localhost that gives unmodified installers what TUF promises.

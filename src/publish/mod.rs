@@ -1,0 +1,1 @@
+//! Publication: a view of the catalogue becomes signed TUF targets.

@@ -1,0 +1,1 @@
+//! The verifying TUF client: nothing it hands out is unsigned.
