@@ -6,7 +6,7 @@ use super::Config;
 use super::check::schema;
 
 /// The sections, in the order a reader wants them.
-const SECTIONS: [&str; 15] = [
+const SECTIONS: [&str; 16] = [
     "server",
     "storage",
     "upstream",
