@@ -108,3 +108,120 @@ impl fmt::Debug for LocalKey {
         f.debug_tuple("LocalKey").field(&self.public.id()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::example::{key, now};
+
+    /// RFC 8410, section 10.3: version 1; version 2 with an attribute and the public key; and the public key.
+    const V1: &str = "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC";
+    const V2: &str = "MHICAQEwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhCoB8wHQYKKoZIhvcNAQkJFDEP\
+                      DA1DdXJkbGUgQ2hhaXJzgSEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+    const PUBLIC: &str = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+
+    fn der(text: &str) -> Vec<u8> {
+        STANDARD.decode(text).unwrap()
+    }
+
+    fn signs(key: &LocalKey) -> bool {
+        let signature = now(key.sign(b"message")).unwrap();
+        key.public().verifies(b"message", &signature) && !key.public().verifies(b"massage", &signature)
+    }
+
+    #[test]
+    fn new_keys_sign_and_are_read_back() {
+        for scheme in [Scheme::Ed25519, Scheme::EcdsaP256] {
+            let key = LocalKey::generate(scheme).unwrap();
+            assert_eq!(key.public().scheme(), scheme);
+            assert!(signs(&key));
+            let read = LocalKey::from_pkcs8(&key.to_pkcs8().unwrap()).unwrap();
+            assert_eq!(read.public(), key.public());
+            assert!(signs(&read));
+            assert_ne!(LocalKey::generate(scheme).unwrap().public(), key.public());
+        }
+    }
+
+    #[test]
+    fn the_keys_of_the_standard_are_read() {
+        for text in [V1, V2] {
+            let key = LocalKey::from_pkcs8(&der(text)).unwrap();
+            let public = PublicKey::new(Scheme::Ed25519, &hex::decode(PUBLIC).unwrap()).unwrap();
+            assert_eq!(key.public(), &public);
+            assert!(signs(&key));
+        }
+    }
+
+    /// Threat: signing with one key under the public half of another gives the private key away.
+    #[test]
+    fn a_public_half_of_another_key_is_refused() {
+        let mut wrong = der(V2);
+        let last = wrong.len() - 1;
+        wrong[last] ^= 1;
+        assert_eq!(refusal(&wrong), LocalKeyError::NotAKey);
+
+        let pair = LocalKey::generate(Scheme::EcdsaP256).unwrap();
+        let other = LocalKey::generate(Scheme::EcdsaP256).unwrap();
+        let (pair, other) = (pair.to_pkcs8().unwrap(), other.to_pkcs8().unwrap());
+        let point = pair.len() - 65;
+        assert_eq!(pair[point], 4, "the point comes last (RFC 5915)");
+        let mixed = [&pair[..point], &other[point..]].concat();
+        assert_eq!(refusal(&mixed), LocalKeyError::NotAKey);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused() {
+        let good = der(V1);
+        let mut x25519 = good.clone();
+        x25519[11] = 0x6e;
+        for bytes in [
+            vec![],
+            good[..good.len() - 1].to_vec(),
+            good[good.len() - 32..].to_vec(),
+            x25519,
+            STANDARD.encode(&good).into_bytes(),
+            key(1).public().to_spki(),
+            b"-----BEGIN PRIVATE KEY-----".to_vec(),
+            vec![0x30; 4096],
+        ] {
+            assert_eq!(refusal(&bytes), LocalKeyError::NotAKey, "{bytes:02x?}");
+        }
+    }
+
+    fn refusal(bytes: &[u8]) -> LocalKeyError {
+        LocalKey::from_pkcs8(bytes).unwrap_err()
+    }
+
+    #[test]
+    fn a_key_does_not_show_itself() {
+        let key = LocalKey::from_pkcs8(&der(V1)).unwrap();
+        let shown = format!("{key:?}");
+        let secret = hex::encode(&der(V1)[16..]);
+        assert_eq!(shown, format!("LocalKey({})", key.public().id()));
+        assert!(!shown.contains(&secret));
+        assert!(!LocalKeyError::NotAKey.to_string().contains(&secret));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = LocalKey::from_pkcs8(&bytes);
+        }
+
+        /// What is read after damage is the same key or another whole one, never a half.
+        #[test]
+        fn a_damaged_key_is_refused_or_whole(at in 0_usize..48, bit in 0_u8..8) {
+            let mut bytes = der(V1);
+            bytes[at] ^= 1 << bit;
+            if let Ok(key) = LocalKey::from_pkcs8(&bytes) {
+                prop_assert!(signs(&key));
+            }
+        }
+    }
+}

@@ -1,15 +1,16 @@
-//! Metadata documents (section 4): what is signed, and the envelope around it.
+//! Metadata documents (sections 4.3 to 4.6): what is signed.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::canonical::{CanonicalError, canonical};
+use crate::check::{self, Defect};
+use crate::envelope::Document;
 use crate::key_id::KeyId;
+use crate::limits::{MAX_ROOT_BYTES, MAX_SNAPSHOT_BYTES, MAX_TARGETS_BYTES, MAX_TIMESTAMP_BYTES};
 use crate::public_key::PublicKey;
 use crate::role::RoleName;
 use crate::threshold::RoleKeys;
@@ -20,80 +21,8 @@ pub const SPEC_VERSION: &str = "1.0.31";
 /// Counted from 1, and never backwards.
 pub type Version = u64;
 
-/// One signature over the canonical form of `signed`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signature {
-    /// Whose.
-    pub keyid: KeyId,
-    /// Hexadecimal in metadata.
-    #[serde(with = "hex")]
-    pub sig: Vec<u8>,
-}
-
-impl Signature {
-    /// A signature by the key with this id.
-    pub fn new(keyid: KeyId, sig: Vec<u8>) -> Self {
-        Self { keyid, sig }
-    }
-}
-
-/// A signed document. What is in `signed` is not believed before [`crate::verify`] says so.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Envelope<T> {
-    /// In the order in which they were made.
-    pub signatures: Vec<Signature>,
-    /// The document.
-    pub signed: T,
-}
-
-/// Why bytes are no metadata of the kind that was looked for.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MetadataError {
-    /// Not JSON, fields missing, wrong types.
-    #[error("not {role} metadata: {why}")]
-    Malformed {
-        /// What was looked for.
-        role: &'static str,
-        /// What is wrong.
-        why: String,
-    },
-    /// No canonical form.
-    #[error(transparent)]
-    Canonical(#[from] CanonicalError),
-}
-
-/// A kind of document.
-pub trait Document: Serialize + DeserializeOwned {
-    /// Its `_type`.
-    const TYPE: &'static str;
-    /// Counted from 1.
-    fn version(&self) -> Version;
-    /// Not to be believed from then on.
-    fn expires(&self) -> Timestamp;
-}
-
-impl<T: Document> Envelope<T> {
-    /// Reads metadata. Signatures are not looked at.
-    pub fn parse(bytes: &[u8]) -> Result<Self, MetadataError> {
-        serde_json::from_slice(bytes).map_err(|error| MetadataError::Malformed {
-            role: T::TYPE,
-            why: error.to_string(),
-        })
-    }
-
-    /// The bytes of the file: canonical, so that two writers write the same.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, MetadataError> {
-        Ok(canonical(self)?)
-    }
-
-    /// The bytes that signatures cover.
-    pub fn payload(&self) -> Result<Vec<u8>, MetadataError> {
-        Ok(canonical(&self.signed)?)
-    }
-}
-
 macro_rules! document {
-    ($name:ident, $kind:literal, $tag:ident) => {
+    ($name:ident, $kind:literal, $tag:ident, $bytes:expr, $check:path) => {
         /// The one value of `_type`.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub enum $tag {
@@ -105,11 +34,15 @@ macro_rules! document {
 
         impl Document for $name {
             const TYPE: &'static str = $kind;
+            const MAX_BYTES: u64 = $bytes;
             fn version(&self) -> Version {
                 self.version
             }
             fn expires(&self) -> Timestamp {
                 self.expires
+            }
+            fn check(&self) -> Result<(), Defect> {
+                $check(self)
             }
         }
     };
@@ -134,7 +67,7 @@ pub struct Root {
     /// root, targets, snapshot, timestamp.
     pub roles: BTreeMap<RoleName, RoleKeys>,
 }
-document!(Root, "root", RootType);
+document!(Root, "root", RootType, MAX_ROOT_BYTES, check::root);
 
 /// Targets and delegated targets (section 4.5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +87,7 @@ pub struct Targets {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delegations: Option<Delegations>,
 }
-document!(Targets, "targets", TargetsType);
+document!(Targets, "targets", TargetsType, MAX_TARGETS_BYTES, check::targets);
 
 /// One target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,7 +164,13 @@ pub struct Snapshot {
     /// By file name: `targets.json`, `bins.json`, `bin-0f.json`, …
     pub meta: BTreeMap<String, MetaFile>,
 }
-document!(Snapshot, "snapshot", SnapshotType);
+document!(
+    Snapshot,
+    "snapshot",
+    SnapshotType,
+    MAX_SNAPSHOT_BYTES,
+    check::snapshot
+);
 
 /// Which snapshot is the newest (section 4.6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,7 +187,13 @@ pub struct TimestampMetadata {
     /// `snapshot.json` and nothing else.
     pub meta: BTreeMap<String, MetaFile>,
 }
-document!(TimestampMetadata, "timestamp", TimestampType);
+document!(
+    TimestampMetadata,
+    "timestamp",
+    TimestampType,
+    MAX_TIMESTAMP_BYTES,
+    check::timestamp
+);
 
 /// A metadata file that another names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

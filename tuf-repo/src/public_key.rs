@@ -1,6 +1,6 @@
 //! Public keys as metadata states them (section 4.2), and what they verify.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, ParsedPublicKey, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,30 @@ const ED25519_PREFIX: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00
 /// What stands before a P-256 point's 65 bytes: named curve (RFC 5480, section 2.1.1.1).
 const P256_PREFIX: &[u8] =
     b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
+
+/// The y coordinates of the points of order 1, 2, 4 and 8 on edwards25519, little-endian.
+const SMALL_ORDER: [[u8; 32]; 5] = {
+    let (zero, mut one, mut minus_one) = ([0; 32], [0; 32], [0xff; 32]);
+    one[0] = 1;
+    minus_one[0] = 0xec;
+    minus_one[31] = 0x7f;
+    [
+        zero,
+        one,
+        minus_one,
+        *b"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05",
+        *b"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a",
+    ]
+};
+
+/// Whether signatures by this Ed25519 key can be made without a private key, or the key has a second spelling.
+fn is_weak(key: &[u8; 32]) -> bool {
+    let mut y = *key;
+    y[31] &= 0x7f;
+    // 2^255 - 19 and above: y is written with more than its value.
+    let spelled_twice = y[31] == 0x7f && y[1..31] == [0xff; 30] && y[0] >= 0xed;
+    spelled_twice || SMALL_ORDER.contains(&y)
+}
 
 /// The signature schemes in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,9 +72,12 @@ pub enum PublicKeyError {
         "not a public key in PEM (one block from \"-----BEGIN PUBLIC KEY-----\" to \"-----END PUBLIC KEY-----\")"
     )]
     Pem,
-    /// RSA, another curve, a compressed point, a certificate.
+    /// RSA, another curve, a compressed point, a certificate, a point that is not on its curve.
     #[error("the key is of a kind that is not taken; Ed25519 and ECDSA on P-256 are")]
     Kind,
+    /// Threat: a key of zeros, as a broken export gives, makes a role that anyone may sign for.
+    #[error("the key is one of those with which anyone can sign; look at how it was exported")]
+    Weak,
     /// Key type, scheme and value do not belong together.
     #[error("the key object says {keytype}/{scheme}, and its value is none of those")]
     Object {
@@ -73,6 +100,7 @@ pub struct PublicKey {
 
 /// The key object of metadata. No other fields: they would change the key's id in some clients.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct KeyObject {
     keytype: String,
     keyval: KeyValue,
@@ -80,6 +108,7 @@ struct KeyObject {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct KeyValue {
     public: String,
 }
@@ -87,12 +116,19 @@ struct KeyValue {
 impl PublicKey {
     /// The key with these bytes: 32 of Ed25519, or the 65 of an uncompressed P-256 point.
     pub fn new(scheme: Scheme, bytes: &[u8]) -> Result<Self, PublicKeyError> {
-        let good = match scheme {
-            Scheme::Ed25519 => bytes.len() == 32,
-            Scheme::EcdsaP256 => bytes.len() == 65 && bytes.first() == Some(&4),
-        };
-        if !good {
-            return Err(PublicKeyError::Kind);
+        match scheme {
+            Scheme::Ed25519 => {
+                let bytes = bytes.try_into().map_err(|_| PublicKeyError::Kind)?;
+                if is_weak(bytes) {
+                    return Err(PublicKeyError::Weak);
+                }
+            }
+            Scheme::EcdsaP256 => {
+                let uncompressed = bytes.len() == 65 && bytes.first() == Some(&4);
+                if !uncompressed || ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, bytes).is_err() {
+                    return Err(PublicKeyError::Kind);
+                }
+            }
         }
         let mut key = Self {
             scheme,
@@ -216,3 +252,6 @@ fn pem_body(text: &str) -> Option<Vec<u8>> {
     let body: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     STANDARD.decode(body).ok()
 }
+
+#[cfg(test)]
+mod tests;

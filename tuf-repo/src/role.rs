@@ -112,6 +112,14 @@ impl Bin {
         (number <= last).then_some(Self { width, number })
     }
 
+    /// Bin `number` of 2 to the power `bits`; higher digits of the number are cut off.
+    pub(crate) fn of_bits(number: u16, bits: u8) -> Self {
+        Self {
+            width: bits.div_ceil(4).max(2),
+            number: number & ((1 << bits) - 1),
+        }
+    }
+
     /// Counted from 0.
     pub fn number(self) -> u16 {
         self.number
