@@ -47,6 +47,8 @@ routes! {
     At = "at",
     /// `/log/…`
     Log = "log",
+    /// `/tuf/…`
+    Tuf = "tuf",
     /// `/explain/{filename}`
     Explain = "explain",
     /// `/v1/query`, `/v1/querybatch`, `/v1/vulns/…`

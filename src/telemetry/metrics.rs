@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::histogram::{Histogram, WORK_BOUNDS};
 use super::http::{HttpMetrics, Route};
+use super::publication::PublicationMetrics;
 use super::upstream::{UpstreamFamilies, UpstreamMetrics};
 
 /// The `Content-Type` of [`Metrics::encode`].
@@ -65,7 +66,7 @@ pub struct Timer {
 }
 
 impl Timer {
-    fn start(histogram: &Histogram) -> Self {
+    pub(super) fn start(histogram: &Histogram) -> Self {
         Self {
             histogram: histogram.clone(),
             start: Instant::now(),
@@ -123,6 +124,7 @@ struct Inner {
     corrupt_blobs: Counter,
     http: HttpMetrics,
     upstream: UpstreamFamilies,
+    publication: PublicationMetrics,
 }
 
 impl Default for Metrics {
@@ -156,6 +158,7 @@ impl Metrics {
             corrupt_blobs: Counter::default(),
             http: HttpMetrics::new(),
             upstream: UpstreamFamilies::default(),
+            publication: PublicationMetrics::new(),
             registry: Registry::default(),
         };
         // `Counter` gets its `_total` from the encoder.
@@ -226,6 +229,7 @@ impl Metrics {
             inner.store_bytes_free.clone(),
         );
         inner.upstream.register(&mut registry);
+        inner.publication.register(&mut registry);
         registry.register_collector(Box::new(inner.http.clone()));
         Self(Arc::new(Inner { registry, ..inner }))
     }
@@ -319,6 +323,10 @@ impl Metrics {
         self.0.http.answered(route, status, bytes, elapsed);
     }
 
+    pub(super) fn publication(&self) -> &PublicationMetrics {
+        &self.0.publication
+    }
+
     /// The metrics of one upstream.
     pub fn upstream(&self, name: &str) -> UpstreamMetrics {
         self.0.upstream.of(name)
@@ -330,7 +338,7 @@ fn work_histogram() -> Histogram {
 }
 
 /// Gauges are signed; 8 EiB is far enough away.
-fn saturate(value: u64) -> i64 {
+pub(super) fn saturate(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 

@@ -6,6 +6,7 @@ mod histogram;
 mod http;
 mod logs;
 mod metrics;
+mod publication;
 mod upstream;
 
 pub use histogram::Histogram;

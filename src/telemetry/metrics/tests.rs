@@ -21,6 +21,11 @@ fn used() -> Metrics {
     metrics.stale_page();
     metrics.corrupt_blob();
     metrics.answered(Route::ProjectPage, 200, 4_096, Duration::from_micros(70));
+    drop(metrics.publication_timer());
+    metrics.published(3, 4_000);
+    metrics.publication_failed();
+    metrics.set_generation(5, 6);
+    metrics.set_role_expiry("timestamp", 1_795_000_000);
     let upstream = metrics.upstream("pip");
     upstream.set_requests("page", "not_modified", 1);
     upstream.set_retries(2);
@@ -52,6 +57,14 @@ fn everything_shows_under_its_documented_name() {
         "chiron_upstream_retries_total{upstream=\"pip\"} 2",
         "chiron_upstream_received_bytes_total{upstream=\"pip\"} 3",
         "chiron_upstream_up{upstream=\"pip\"} 1",
+        "chiron_tuf_publications_total 1",
+        "chiron_tuf_publication_failures_total 1",
+        "chiron_tuf_publication_duration_seconds_count 1",
+        "chiron_tuf_bins_signed_total 3",
+        "chiron_tuf_written_bytes_total 4000",
+        "chiron_tuf_generation 5",
+        "chiron_tuf_signed_log_size 6",
+        "chiron_tuf_role_expiry_timestamp_seconds{role=\"timestamp\"} 1795000000",
         "chiron_pages_rendered_total 1",
         "chiron_stale_pages_total 1",
         "chiron_corrupt_blobs_total 1",
