@@ -4,6 +4,8 @@ mod advisories;
 
 mod policy;
 
+mod tuf;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,6 +17,12 @@ pub use policy::{
 pub use advisories::{
     ADVISORIES_STATUS_SCHEMA, AdvisoriesLoad, AdvisoriesStatus, AdvisoryCheck, AdvisoryDatabase,
     AdvisoryRecords, Noted, NotedRecord, VexDocumentView,
+};
+
+pub use tuf::{
+    TUF_STATUS_SCHEMA, TufChange, TufExpiry, TufGeneration, TufInit, TufKeyChoice, TufKeyName, TufMerged,
+    TufNeed, TufPlan, TufPublish, TufPublished, TufRebin, TufRequest, TufRequests, TufRole, TufRoleKey,
+    TufRolePlan, TufRotate, TufState, TufStatus, TufTrustedRoot, TufWaiting,
 };
 
 /// `POST /api/v1/ingest`: bring these releases in through the one path.
@@ -123,6 +131,9 @@ pub struct JobView {
     /// Why the job as a whole failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What to know of a job that is done: that the signed index does not show its files yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Where a job stands. `queued` and `running` jobs go on after a restart.

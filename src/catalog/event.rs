@@ -95,6 +95,8 @@ pub enum Event {
         /// Who loaded it.
         by: Actor,
     },
+    /// Other keys or thresholds sign the repository from now on, or people signed its roles anew.
+    KeysChanged(KeysChanged),
 }
 
 impl Event {
@@ -107,7 +109,7 @@ impl Event {
             }
             Self::ProjectStatus { project, .. } => Some(project),
             Self::Waived(waived) => Some(&waived.file.project),
-            Self::PolicyChanged { .. } | Self::AdvisoriesLoaded { .. } => None,
+            Self::PolicyChanged { .. } | Self::AdvisoriesLoaded { .. } | Self::KeysChanged(_) => None,
         }
     }
 }
@@ -241,6 +243,29 @@ pub struct Waived {
     pub person: String,
     /// With whose rights it was done.
     pub by: Actor,
+}
+
+/// What a ceremony changed about the signed repository (TUF). Who signed stands in the metadata itself, which is kept
+/// for ever where it matters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeysChanged {
+    /// The metadata that the ceremony put in force: role and version.
+    pub versions: BTreeMap<String, u64>,
+    /// The roles that have other keys or another threshold than before.
+    pub roles: BTreeMap<String, KeysInForce>,
+    /// As the operator said.
+    pub reason: String,
+    /// Who asked for it; `chiron` when Chiron did so itself.
+    pub by: Actor,
+}
+
+/// Whose signatures a role needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeysInForce {
+    /// How many of the keys must sign.
+    pub threshold: u8,
+    /// Ids of all of them, 64 hexadecimal digits each. At most 16: an entry must stay far below 65,535 bytes.
+    pub keys: Vec<String>,
 }
 
 /// Reasons an event repeats from its verdict: an entry must stay far below the log's 65,535 bytes.

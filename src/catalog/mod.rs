@@ -3,6 +3,7 @@
 mod commit;
 mod error;
 mod event;
+mod keys;
 mod project;
 mod reached;
 mod rebuild;
@@ -21,8 +22,8 @@ use tokio::sync::watch;
 pub use commit::{Change, Judgment};
 pub use error::CatalogError;
 pub use event::{
-    Actor, Decided, Entry, Event, FileRef, Found, Judged, MAX_DOCUMENTS, MAX_REASONS, Origin, Rejudged,
-    Waived,
+    Actor, Decided, Entry, Event, FileRef, Found, Judged, KeysChanged, KeysInForce, MAX_DOCUMENTS,
+    MAX_REASONS, Origin, Rejudged, Waived,
 };
 pub use reached::Reached;
 pub use record::{

@@ -44,7 +44,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, n: u64, entry: &Entry) -> Result<(), Catalo
             touch(tx, n, &waived.file.project, |_| {})?;
         }
         // Nothing follows for any row before the files are judged again, one by one.
-        Event::PolicyChanged { .. } | Event::AdvisoriesLoaded { .. } => {}
+        Event::PolicyChanged { .. } | Event::AdvisoriesLoaded { .. } | Event::KeysChanged(_) => {}
     }
     Ok(tx.put(&COUNTS, &APPLIED.to_owned(), &n.saturating_add(1))?)
 }

@@ -61,7 +61,7 @@ pub enum Standing {
 
 impl Catalog {
     /// Notes what is in force, with an event if it is something else than before; the event's number. Rules that were
-    /// there before the first entry of a log need no event: no verdict was ever made with others.
+    /// there before the first judgment in a log need no event: no verdict was ever made with others.
     pub async fn put_in_force(
         &self,
         standing: Standing,
@@ -69,6 +69,7 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<Option<u64>, CatalogError> {
         let log = self.log.clone();
+        let unjudged = self.unjudged_at().await?;
         let event = self
             .db
             .transact(move |tx| {
@@ -105,7 +106,7 @@ impl Catalog {
                 }
                 tx.put(&MARKS, &mark.key(), &digest)?;
                 tx.delete(&MARKS, &Mark::Judged.key())?;
-                if mark == Mark::Policy && Log::size_in_tx(tx)? == 0 {
+                if mark == Mark::Policy && unjudged == Some(Log::size_in_tx(tx)?) {
                     return Ok(None);
                 }
                 append(tx, &log, event, now).map(Some)
@@ -115,6 +116,19 @@ impl Catalog {
             self.grown(n.saturating_add(1));
         }
         Ok(event)
+    }
+
+    /// The size of the log, if nothing was ever judged in it: it may have entries about keys.
+    async fn unjudged_at(&self) -> Result<Option<u64>, CatalogError> {
+        self.db
+            .read(|view| {
+                let judged = view.scan(&DIGESTS, b"", None)?.next().transpose()?;
+                Ok(match judged {
+                    None => Some(Log::size_in_view(view)?),
+                    Some(_) => None,
+                })
+            })
+            .await
     }
 
     /// What a mark says.

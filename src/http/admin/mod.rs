@@ -13,6 +13,8 @@ mod policy;
 mod projects;
 mod proofs;
 mod rebuild;
+mod settle;
+mod tuf;
 
 pub use auth::{AdminToken, require};
 
@@ -109,8 +111,21 @@ pub fn routes(admin: Admin) -> Router {
         )
         .route("/advisories/records", get(advisories::records))
         .route("/advisories/check", get(advisories::check))
+        .route("/tuf", get(tuf::status))
+        .route("/tuf/root", get(tuf::root))
+        .route("/tuf/init", post(tuf::init))
+        .route("/tuf/rotate", post(tuf::rotate))
+        .route("/tuf/rebin", post(tuf::rebin))
+        .route("/tuf/publish", post(tuf::publish))
+        .route("/tuf/requests", get(tuf::requests))
+        .route("/tuf/requests/{id}", get(tuf::request).delete(tuf::cancel))
+        .route("/tuf/signatures", post(tuf::merge))
         .route("/log/inclusion", get(proofs::inclusion))
         .route("/log/consistency", get(proofs::consistency))
+        .layer(axum::middleware::from_fn_with_state(
+            admin.watch.clone(),
+            settle::wait_for_publication,
+        ))
         .with_state(admin)
 }
 

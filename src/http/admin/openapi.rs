@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 
-use super::{advisories, events, files, held, ingest, jobs, judgments, policy, projects, proofs, rebuild};
+use super::{advisories, events, files, held, ingest, jobs, judgments, policy, projects, proofs, rebuild, tuf};
 use crate::api;
 
 /// The document.
@@ -14,6 +14,7 @@ use crate::api;
         ingest::submit, ingest::hand_in, held::hold, rebuild::rebuild, ingest::scrub, ingest::gc,
         jobs::list, jobs::show, jobs::cancel, jobs::events,
         policy::show, policy::put, policy::replay, projects::list, projects::show, proofs::inclusion, proofs::consistency,
+        tuf::status, tuf::root, tuf::init, tuf::rotate, tuf::rebin, tuf::publish, tuf::requests, tuf::request, tuf::cancel, tuf::merge,
     ),
     components(schemas(
         api::AdvisoriesStatus, api::AdvisoriesLoad, api::AdvisoryCheck, api::AdvisoryDatabase, api::AdvisoryRecords,
@@ -22,6 +23,10 @@ use crate::api;
         api::Progress, api::UpkeepRequest, api::DecisionRequest, api::DecisionView, api::ProjectSummary,
         api::ProjectView, api::FileView, api::EventView, api::StatusView, api::UpstreamStatus, api::ProofView,
         api::Explanation, api::PolicyView, api::PolicyText, api::PolicyRequest, api::PolicyChange, api::ReplayRequest, api::ReplayPage, api::ReplayedFile, api::HeldDocument, api::WaiveRequest, api::RejudgedView, api::PastVerdict,
+        api::TufStatus, api::TufState, api::TufGeneration, api::TufTrustedRoot, api::TufRole, api::TufExpiry, api::TufRoleKey,
+        api::TufWaiting, api::TufRequest, api::TufNeed, api::TufKeyName, api::TufKeyChoice, api::TufInit, api::TufPlan,
+        api::TufRolePlan, api::TufRotate, api::TufChange, api::TufPublished, api::TufPublish, api::TufRebin, api::TufRequests,
+        api::TufMerged,
     )),
     modifiers(&Security),
 )]
