@@ -1,4 +1,5 @@
-//! `chiron init`: a configuration file that explains itself, the data folder, the log's key, the admin token.
+//! `chiron init`: a configuration file that explains itself, the data folder, the log's key, the admin token, the signed
+//! repository with its keys.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -7,10 +8,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::client::token_file;
+use super::client::{Client, token_file};
 use super::context::{Context, app_failure, is_initialised};
 use super::exit::{ExitStatus, Failure};
 use super::output::{ask, note};
+use super::tuf::{self, Keys};
+use crate::api::TufChange;
 use crate::app::{App, OpenMode};
 use crate::config::{Config, Source};
 
@@ -23,7 +26,7 @@ const CONFIG_FILE: &str = "chiron.toml";
     after_help = "Examples:\n  chiron init\n  chiron init --wizard\n  chiron init --config /etc/chiron/chiron.toml --data-dir /var/lib/chiron\n\nWhat is there already is kept."
 )]
 pub struct InitArgs {
-    /// Ask three questions first
+    /// Ask four questions first
     #[arg(long)]
     wizard: bool,
 }
@@ -43,6 +46,7 @@ pub async fn run(context: &Context, args: InitArgs) -> Result<ExitStatus, Failur
         .unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
     let kept = file.exists();
     let mut config = if kept { context.config()? } else { fresh(context)? };
+    let mut keys = Keys::Here;
     if args.wizard {
         if kept {
             return Err(Failure::usage(format_args!(
@@ -51,10 +55,11 @@ pub async fn run(context: &Context, args: InitArgs) -> Result<ExitStatus, Failur
             ))
             .next("edit it (`chiron config check` says whether it is sound), or move it away"));
         }
-        wizard(&mut config)?;
+        keys = wizard(&mut config)?;
     }
     let data = config.storage.path.clone();
     let data_kept = is_initialised(&data);
+    let mut signed = None;
     if !context.global.dry_run {
         if !kept {
             write_new(&file, &config.to_toml_commented())?;
@@ -62,9 +67,27 @@ pub async fn run(context: &Context, args: InitArgs) -> Result<ExitStatus, Failur
         let app = App::open(config, OpenMode::Verb)
             .await
             .map_err(|error| app_failure(error, &data))?;
-        app.shutdown().await;
+        let client = Client::local(app);
+        let made = make_repository(context, &client, keys).await;
+        client.close().await;
+        signed = made?;
     }
-    report(context, &file, kept, &data, data_kept)
+    report(context, &file, kept, &data, data_kept, signed.as_ref())
+}
+
+/// The signed repository; `None` when people hold its keys, which was said already.
+async fn make_repository(
+    context: &Context,
+    client: &Client,
+    keys: Keys,
+) -> Result<Option<TufChange>, Failure> {
+    match keys {
+        Keys::Here => Ok(Some(tuf::development(client, None, false).await?)),
+        Keys::People => {
+            tuf::production_by_wizard(context, client).await?;
+            Ok(None)
+        }
+    }
 }
 
 /// The defaults with environment and flags over them.
@@ -74,8 +97,8 @@ fn fresh(context: &Context) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Three questions; an empty answer takes what is offered.
-fn wizard(config: &mut Config) -> Result<(), Failure> {
+/// Four questions; an empty answer takes what is offered.
+fn wizard(config: &mut Config) -> Result<Keys, Failure> {
     let no_terminal = || {
         Failure::usage("--wizard asks on a terminal, and stdin is none")
             .next("run `chiron init` and edit chiron.toml")
@@ -115,7 +138,7 @@ fn wizard(config: &mut Config) -> Result<(), Failure> {
         for upstream in &mut config.upstream {
             upstream.mode = mode;
         }
-        return Ok(());
+        return tuf::ask_who_holds_keys().ok_or_else(no_terminal);
     }
 }
 
@@ -138,13 +161,17 @@ fn report(
     kept: bool,
     data: &Path,
     data_kept: bool,
+    signed: Option<&TufChange>,
 ) -> Result<ExitStatus, Failure> {
     let token = token_file(data);
+    let repository = data.join("tuf");
+    let repository_kept = signed.is_some_and(|change| change.unchanged);
     context.out.document(&json!({
         "dry_run": context.global.dry_run,
         "config": { "path": file, "written": !kept },
         "data_dir": { "path": data, "made": !data_kept },
         "admin_token": token,
+        "tuf": { "path": repository, "made": signed.is_some_and(|change| change.published.is_some()) },
     }))?;
     let word = |was_there: bool| match (was_there, context.global.dry_run) {
         (true, _) => "kept",
@@ -164,6 +191,13 @@ fn report(
         token.display(),
         word(data_kept)
     ));
+    if signed.is_some() || context.global.dry_run {
+        context.out.line(format_args!(
+            "signed         {}  {}",
+            repository.display(),
+            word(repository_kept)
+        ));
+    }
     if context.global.dry_run {
         context.out.line("nothing was changed");
     } else {

@@ -21,12 +21,14 @@ pub mod jobs;
 pub mod log;
 pub mod output;
 pub mod policy;
+pub mod proxy;
 pub mod rebuild_catalog;
 pub mod scrub;
 pub mod serve;
 pub mod show;
 pub mod status;
 pub mod target;
+pub mod tuf;
 pub mod verify;
 pub mod waive;
 
@@ -105,6 +107,11 @@ pub enum Command {
     /// The policy in force
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// The signed repository (TUF): keys, ceremonies, signatures, expiry
+    #[command(subcommand)]
+    Tuf(tuf::TufCommand),
+    /// Check everything against the signed repository, on localhost, for an unmodified pip or uv
+    Proxy(proxy::ProxyArgs),
     /// Completions for a shell
     Completions(completions::CompletionsArgs),
 }
@@ -148,6 +155,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::RebuildCatalog(args) => rebuild_catalog::run(context, &args).await,
         Command::Config(command) => config::run(context, &command),
         Command::Policy(command) => policy::run(context, &command).await,
+        Command::Tuf(command) => tuf::run(context, command).await,
+        Command::Proxy(args) => proxy::run(context, args).await,
         Command::Completions(args) => completions::run(context, &args),
     }
 }

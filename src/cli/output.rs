@@ -2,8 +2,11 @@
 //! that came from outside.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
+
+pub use anstyle::AnsiColor;
+use anstyle::Style;
 
 use super::exit::Failure;
 
@@ -15,6 +18,47 @@ pub enum Format {
     Text,
     /// One JSON document.
     Json,
+}
+
+/// A piece of a line, and how it looks on a terminal.
+#[derive(Debug, Clone)]
+pub struct Painted {
+    text: String,
+    style: Style,
+}
+
+impl Painted {
+    /// As it is.
+    pub fn plain(text: impl fmt::Display) -> Self {
+        Self::new(text, Style::new())
+    }
+
+    /// In a colour.
+    pub fn coloured(text: impl fmt::Display, colour: AnsiColor) -> Self {
+        Self::new(text, colour.on_default())
+    }
+
+    /// What a reader must not miss, in a colour.
+    pub fn loud(text: impl fmt::Display, colour: AnsiColor) -> Self {
+        Self::new(text, colour.on_default().bold())
+    }
+
+    fn new(text: impl fmt::Display, style: Style) -> Self {
+        Self {
+            text: text.to_string(),
+            style,
+        }
+    }
+
+    /// Nothing to be seen.
+    pub fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
+    /// Characters that it takes on the screen.
+    pub fn width(&self) -> usize {
+        plain(&self.text).chars().count()
+    }
 }
 
 /// Writes results; the only way to stdout for a verb.
@@ -35,6 +79,22 @@ impl Output {
         if !self.is_json() {
             write_stdout(&format!("{}\n", plain(&text.to_string())));
         }
+    }
+
+    /// A line of text on stdout with colours; nothing in JSON mode. Without colours where `NO_COLOR` is set, or
+    /// stdout is no terminal.
+    pub fn painted(self, pieces: &[Painted]) {
+        if self.is_json() {
+            return;
+        }
+        let mut line = String::new();
+        for Painted { text, style } in pieces {
+            // The colour is put around what has no control characters any more.
+            let _ = write!(line, "{style}{}{style:#}", plain(text));
+        }
+        line.push('\n');
+        let mut stdout = anstream::AutoStream::auto(io::stdout()).lock();
+        let _ = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
     }
 
     /// The one document of JSON mode; nothing in text mode.

@@ -18,7 +18,10 @@ use crate::http::{ServeLimits, serve};
 use crate::telemetry::init_logs;
 
 /// Overrides the configured log filter.
-const LOG_VARIABLE: &str = "CHIRON_LOG";
+pub(super) const LOG_VARIABLE: &str = "CHIRON_LOG";
+
+/// Below the data folder: the newest root of the signed repository, for clients.
+const TRUSTED_ROOT: &str = "tuf/root.json";
 
 /// Arguments of `serve`.
 #[derive(Debug, Args)]
@@ -31,7 +34,7 @@ pub struct ServeArgs {
     listen: Option<SocketAddr>,
 }
 
-fn listen_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
 }
@@ -124,7 +127,7 @@ fn start_logs(config: &Config) -> Result<(), Failure> {
     init_logs(json, filter, colour).map_err(Failure::usage)
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address).await.map_err(|error| {
         let failure = Failure::usage(format_args!("cannot listen on {address}: {error}"));
         match error.kind() {
@@ -141,7 +144,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
 }
 
 /// The address to connect to: nobody connects to "all addresses".
-fn reachable(bound: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -152,11 +155,20 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
 
 fn announce(context: &Context, bound: SocketAddr, url: &str, data: &Path) -> Result<(), Failure> {
     let token = token_file(data);
+    let root = data.join(TRUSTED_ROOT);
+    let proxy = root.exists().then(|| proxy_line(&root, url));
     context.out.document(&json!({
         "listening": format!("http://{bound}"), "index": format!("{url}/simple/"), "data_dir": data, "admin_token": token,
+        "proxy": proxy,
     }))?;
     context.out.line(format_args!("listening on http://{bound}"));
     for (_, line) in client_lines(url) {
+        context.out.line(format_args!("  {line}"));
+    }
+    if let Some(line) = proxy {
+        context
+            .out
+            .line("or, on the machine that installs, with everything verified against the root (TUF):");
         context.out.line(format_args!("  {line}"));
     }
     context.out.line(format_args!(
@@ -165,6 +177,24 @@ fn announce(context: &Context, bound: SocketAddr, url: &str, data: &Path) -> Res
         token.display()
     ));
     Ok(())
+}
+
+/// The line that puts a verifying proxy before this daemon, ready to copy.
+fn proxy_line(root: &Path, url: &str) -> String {
+    format!(
+        "chiron proxy --root {} --upstream {url}",
+        shell_word(&root.display().to_string())
+    )
+}
+
+/// A word as a shell reads it.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// For each client the line that makes it install from here, ready to copy.
@@ -179,13 +209,13 @@ pub fn client_lines(url: &str) -> [(&'static str, String); 2] {
 }
 
 /// The signals that end the daemon.
-struct Stop {
+pub(super) struct Stop {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Stop {
-    fn listen() -> Result<Self, Failure> {
+    pub(super) fn listen() -> Result<Self, Failure> {
         let on = |kind| {
             signal(kind)
                 .map_err(|error| Failure::internal(format_args!("cannot listen for signals: {error}")))
@@ -196,7 +226,7 @@ impl Stop {
         })
     }
 
-    async fn wait(&mut self) -> &'static str {
+    pub(super) async fn wait(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
@@ -218,6 +248,18 @@ mod tests {
             ("10.0.0.1:1", "10.0.0.1:1"),
         ] {
             assert_eq!(reachable(bound.parse().unwrap()).to_string(), reach);
+        }
+    }
+
+    #[test]
+    fn the_printed_path_is_one_word_of_a_shell() {
+        for (path, word) in [
+            ("/var/lib/chiron/tuf/root.json", "/var/lib/chiron/tuf/root.json"),
+            ("./my data/root.json", "'./my data/root.json'"),
+            ("it's", r"'it'\''s'"),
+            ("$(x)", "'$(x)'"),
+        ] {
+            assert_eq!(shell_word(path), word);
         }
     }
 

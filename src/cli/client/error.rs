@@ -66,7 +66,7 @@ impl From<ClientError> for Failure {
 /// What a problem document means for the exit status: its stable `type` first, its status else.
 fn problem(status: StatusCode, kind: &str, detail: &str) -> Failure {
     match kind.strip_prefix("urn:chiron:problem:").unwrap_or_default() {
-        "not-admitted" => return Failure::not_admitted(detail),
+        "not-admitted" | "signature-refused" | "other-document" => return Failure::not_admitted(detail),
         "damaged" => {
             return Failure::integrity(detail)
                 .next("`chiron scrub` says what is damaged, `chiron scrub --repair` fetches it again");

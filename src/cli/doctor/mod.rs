@@ -1,6 +1,7 @@
 //! `chiron doctor`: what is wrong with this installation, and what to do about it.
 
 mod gate;
+mod tuf;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -34,7 +35,7 @@ const PROBE_PROJECT: &str = "pip";
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  chiron doctor\n  chiron doctor --clients          what to type so that pip, uv and poetry install from here\n\nExit status 0 when nothing is wrong (warnings do not count); else that of the gravest finding:\n2 configuration or data folder, 3 upstream, 4 damaged log."
+    after_help = "Examples:\n  chiron doctor\n  chiron doctor --clients          what to type so that pip, uv and poetry install from here\n\nExit status 0 when nothing is wrong (warnings do not count); else that of the gravest finding:\n2 configuration or data folder, 3 upstream, 4 damaged log or signed metadata that has expired."
 )]
 pub struct DoctorArgs {
     /// Find the installers on this machine and print the line that configures each
@@ -112,6 +113,9 @@ pub async fn run(context: &Context, args: &DoctorArgs) -> Result<ExitStatus, Fai
                 findings.extend(data_folder(&loaded.config));
             }
             findings.extend(gate::gate(&loaded.config, jiff::Timestamp::now()).await);
+            if address.is_none() {
+                findings.extend(tuf::keys(&loaded.config).await);
+            }
             findings.extend(store(context, &loaded.config, &mut address).await);
             address = address.or_else(|| Some(format!("http://{}", loaded.config.server.listen)));
         }
@@ -247,6 +251,7 @@ async fn store(context: &Context, config: &Config, address: &mut Option<String>)
         .with_client(Open::Existing, async |client| {
             let mut findings = status(client).await?;
             findings.push(gate::advisories(client).await);
+            findings.extend(tuf::repository(client, jiff::Timestamp::now()).await);
             findings.push(upstream(client).await);
             findings.push(match verify_log(client, Some(LOG_ENTRIES), None).await {
                 Ok(report) => Finding::ok("log", report.line()),

@@ -3,7 +3,8 @@
 use chiron_storage::log::{Checkpoint, leaf_hash, verify_consistency, verify_inclusion};
 use serde::Serialize;
 
-use super::{VerifyArgs, entries, newest, open, prove, server_key};
+use super::keys::KeyHistory;
+use super::{VerifyArgs, at_hand, entries, newest, open, prove, server_key, tuf};
 use crate::api::ProofView;
 use crate::cli::client::Client;
 use crate::cli::context::Context;
@@ -22,6 +23,12 @@ pub struct LogReport {
     /// Size of the checkpoint that it was proved to continue.
     #[serde(skip_serializing_if = "Option::is_none")]
     continues: Option<u64>,
+    /// Size of the checkpoint that the TUF repository signs, which it continues too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuf: Option<u64>,
+    /// What the entries that were read say of the TUF repository's keys.
+    #[serde(skip)]
+    keys: KeyHistory,
 }
 
 impl LogReport {
@@ -31,8 +38,12 @@ impl LogReport {
             .continues
             .map(|size| format!(", and continues the log of {size}"))
             .unwrap_or_default();
+        let tuf = self
+            .tuf
+            .map(|size| format!(", and the log of {size} that TUF signs"))
+            .unwrap_or_default();
         format!(
-            "{} of {} verified, signed by {}{continues}",
+            "{} of {} verified, signed by {}{continues}{tuf}",
             count(self.checked, "event", "events"),
             self.size,
             self.origin
@@ -43,14 +54,33 @@ impl LogReport {
 /// Verifies and reports.
 pub async fn run(context: &Context, client: &Client, args: &VerifyArgs) -> Result<ExitStatus, Failure> {
     let since = match &args.since {
-        Some(path) => Some(std::fs::read(path).map_err(|error| Failure::file("read", path, &error))?),
+        Some(path) => Some(at_hand::read(
+            path,
+            at_hand::MAX_CHECKPOINT_BYTES,
+            "a checkpoint",
+        )?),
         None => None,
     };
-    let mut report = verify_log(client, args.last, args.key.as_deref()).await?;
+    let key = args.key.as_deref().map(at_hand::key).transpose()?;
+    // Before the log is asked: what TUF signs is then not newer than what the log says of itself.
+    let signed = match &args.tuf.tuf {
+        Some(place) => Some(tuf::vouched(place, &args.tuf, since.as_slice()).await?),
+        None => None,
+    };
+    let mut report = verify_log(client, args.last, key.as_deref()).await?;
     if let Some(note) = since {
         let old = open(&note, &report.key)?;
         continues(client, &old, &report).await?;
         report.continues = Some(old.size);
+    }
+    if let Some(vouched) = signed {
+        let old = open(&vouched.checkpoint, &report.key)?;
+        continues(client, &old, &report).await?;
+        // Of the newest entries alone the keys of before do not follow.
+        if report.checked == report.size {
+            report.keys.vouches(&vouched.keys, old.size)?;
+        }
+        report.tuf = Some(old.size);
     }
     context.out.document(&report)?;
     context.out.line(report.line());
@@ -71,8 +101,11 @@ pub async fn verify_log(client: &Client, last: Option<u64>, key: Option<&str>) -
         None => server_key(client).await?,
     };
     let (_, checkpoint) = newest(client, &key).await?;
-    let checked = match last {
-        Some(last) if last < checkpoint.size => newest_entries(client, &checkpoint, last).await?,
+    let (checked, keys) = match last {
+        Some(last) if last < checkpoint.size => {
+            let checked = newest_entries(client, &checkpoint, last).await?;
+            (checked, KeyHistory::default())
+        }
         _ => every_entry(client, &checkpoint).await?,
     };
     Ok(LogReport {
@@ -82,14 +115,20 @@ pub async fn verify_log(client: &Client, last: Option<u64>, key: Option<&str>) -
         checked,
         key,
         continues: None,
+        tuf: None,
+        keys,
     })
 }
 
-async fn every_entry(client: &Client, checkpoint: &Checkpoint) -> Result<u64, Failure> {
-    let mut tree = entries::Tree::default();
-    entries::fetch(client, 0, checkpoint.size, |_, entry| tree.push(entry)).await?;
+async fn every_entry(client: &Client, checkpoint: &Checkpoint) -> Result<(u64, KeyHistory), Failure> {
+    let (mut tree, mut keys) = (entries::Tree::default(), KeyHistory::default());
+    entries::fetch(client, 0, checkpoint.size, |n, entry| {
+        tree.push(entry);
+        keys.push(n, entry);
+    })
+    .await?;
     if tree.root() == checkpoint.root {
-        return Ok(tree.size());
+        return Ok((tree.size(), keys));
     }
     Err(Failure::integrity(format_args!(
         "the log's {} make the root {}, but the signed checkpoint says {}: an entry was changed",
