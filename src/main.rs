@@ -39,6 +39,7 @@ fn run() -> ExitStatus {
     // Buffers are touched in part and on many threads: with huge pages each first touch clears two megabytes,
     // which was a fifth of the gate's time and most of its memory. Where it cannot be said, it is only slower.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
+    keep_memory_private();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     match runtime
         .enable_all()
@@ -53,6 +54,17 @@ fn run() -> ExitStatus {
             ExitStatus::Internal
         }
     }
+}
+
+/// Private keys and passphrases are in this process's memory: it leaves no core dump, and other processes of the same
+/// user can neither attach to it nor read its memory and environment under `/proc` (root can).
+fn keep_memory_private() {
+    use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
+    let mut limit = getrlimit(Resource::Core);
+    limit.current = Some(0);
+    // Where a system allows neither (some containers), it is as private as before.
+    let _ = setrlimit(Resource::Core, limit);
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 /// A bug in Chiron: where, and what to do; a stack trace only for whoever asks for one.

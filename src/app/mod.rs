@@ -7,6 +7,7 @@ mod policy;
 mod rebuild;
 mod rebuilders;
 mod trust;
+mod tuf;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +19,9 @@ use serde::Serialize;
 use crate::catalog::CatalogError;
 use crate::config::Config;
 use crate::http::{AdminToken, HotPath, Watch, router, service};
+use crate::keys::KeyError;
 use crate::policy::PolicyError;
+use crate::publish::PublishError;
 use crate::statement::StatementKeyError;
 use crate::verify::signature::TrustError;
 
@@ -28,6 +31,7 @@ pub use parts::{archive_limits, sbom_limits};
 pub use policy::{policy, profile};
 pub use rebuild::rebuild_settings;
 pub use trust::trust;
+pub use tuf::key_settings;
 
 /// What the data folder is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +66,12 @@ pub enum AppError {
     /// The catalogue could not be brought up to the log.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The folder of the keys cannot be made or entered.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The signed repository cannot be read.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// A file that `[trust]` names cannot be used; nothing was opened.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -103,6 +113,7 @@ pub struct App {
     max_body: usize,
     mode: OpenMode,
     following: Option<tokio::task::AbortHandle>,
+    publishing: Option<tuf::Publishing>,
 }
 
 /// What [`App::rebuild_catalog`] did.
@@ -131,7 +142,7 @@ impl App {
         let max_body = usize::try_from(config.server.max_body.bytes()).unwrap_or(usize::MAX);
         let path = config.storage.path.clone();
         let settings = config.trust.clone();
-        let parts = Parts::open(config).await?;
+        let parts = Parts::open(config, mode).await?;
         let token = folder::admin_token(&path)?;
         let behind = parts.mirror.catalog().catch_up(|done, of| {
             tracing::warn!(
@@ -141,6 +152,13 @@ impl App {
             );
         });
         behind.await?;
+        // Before jobs go on: what they change is published as it happens.
+        let publishing = match mode {
+            OpenMode::Daemon => {
+                Some(tuf::Publishing::begin(parts.publisher.clone(), &parts.ceremonies).await)
+            }
+            OpenMode::Verb => None,
+        };
         if mode == OpenMode::Daemon {
             let resumed = parts.jobs.begin().await?;
             if resumed > 0 {
@@ -155,6 +173,7 @@ impl App {
             max_body,
             mode,
             following,
+            publishing,
         })
     }
 
@@ -179,6 +198,8 @@ impl App {
             mirror: self.parts.mirror.clone(),
             jobs: self.parts.jobs.clone(),
             min_free: self.parts.min_free,
+            publisher: self.parts.publisher.clone(),
+            ceremonies: self.parts.ceremonies.clone(),
         }
     }
 
@@ -189,6 +210,9 @@ impl App {
         }
         self.parts.jobs.stop(DRAIN).await;
         self.parts.mirror.close(DRAIN).await;
+        if let Some(publishing) = self.publishing {
+            publishing.end().await;
+        }
         // What is acknowledged is in the synced write-ahead log already: a verb need not wait for the tables,
         // a daemon does so that its next start reads no log.
         if self.mode == OpenMode::Daemon
@@ -200,7 +224,7 @@ impl App {
 
     /// Makes the catalogue again from the log.
     pub async fn rebuild_catalog(config: Config) -> Result<RebuildReport, AppError> {
-        let parts = Parts::open(config).await?;
+        let parts = Parts::open(config, OpenMode::Verb).await?;
         let catalog = parts.mirror.catalog();
         let events = catalog
             .rebuild(|done, of| tracing::info!(done, of, "rebuilding the catalogue"))

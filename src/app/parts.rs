@@ -8,15 +8,17 @@ use chiron_storage::{BlobOptions, BlobStore, Db, DbError, DbOptions, Log};
 use tokio::sync::{RwLock, Semaphore};
 
 use super::rebuilders::rebuilders;
-use super::{AppError, folder};
+use super::{AppError, OpenMode, folder, tuf};
 use crate::advisories::{self, Advisories};
 use crate::blocking::{self, Lost};
 use crate::catalog::{Catalog, FAMILIES};
+use crate::ceremony::Ceremonies;
 use crate::config::{self, Config};
 use crate::ingest::Gate;
 use crate::jobs::{Jobs, Settings};
 use crate::mirror::{Mirror, MirrorLimits, Source};
 use crate::policy::{InForce, Kept};
+use crate::publish::{self, Publisher};
 use crate::rebuild::{Rebuilder, Sandbox};
 use crate::statement::builder_id;
 use crate::telemetry::Metrics;
@@ -31,7 +33,7 @@ const MAX_DOCUMENT: u64 = 8 << 20;
 
 /// Every column family, whoever declares it.
 static ALL_FAMILIES: LazyLock<Vec<&'static str>> =
-    LazyLock::new(|| [FAMILIES, advisories::FAMILIES].concat());
+    LazyLock::new(|| [FAMILIES, advisories::FAMILIES, publish::FAMILIES].concat());
 
 /// Downloads beside each check of an ingest job, so that the checks never wait for the network.
 const FETCHES_PER_CHECK: usize = 6;
@@ -43,10 +45,12 @@ pub(super) struct Parts {
     pub jobs: Jobs,
     pub min_free: u64,
     pub trust: Trust,
+    pub publisher: Publisher,
+    pub ceremonies: Ceremonies,
 }
 
 impl Parts {
-    pub(super) async fn open(config: Config) -> Result<Self, AppError> {
+    pub(super) async fn open(config: Config, mode: OpenMode) -> Result<Self, AppError> {
         let path = config.storage.path.clone();
         // Before anything is made: a bad file of [trust] is a mistake in the configuration.
         let trust = super::trust(&config.trust)?;
@@ -105,6 +109,16 @@ impl Parts {
             sealing: Arc::new(RwLock::new(())),
             metrics: Metrics::new(),
         };
+        let (publisher, ceremonies) = tuf::open(
+            &path,
+            &config.tuf,
+            mode,
+            db.clone(),
+            gate.catalog.clone(),
+            tuf::trust_documents(gate.policy.clone(), trust.clone()),
+            gate.metrics.clone(),
+        )
+        .await?;
         let sources = config
             .upstream
             .iter()
@@ -126,13 +140,15 @@ impl Parts {
             gc_grace: config.storage.gc_grace.duration(),
         };
         let rebuilder = Rebuilder::new(mirror.clone(), building, sandbox);
-        let jobs = Jobs::new(db.clone(), mirror.clone(), rebuilder, settings);
+        let jobs = Jobs::new(db.clone(), mirror.clone(), rebuilder, publisher.clone(), settings);
         Ok(Self {
             db,
             mirror,
             jobs,
             min_free,
             trust,
+            publisher,
+            ceremonies,
         })
     }
 }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
-use chiron_storage::{BlobError, Digest};
+use chiron_storage::{BlobError, Digest, OpenBlob};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ use crate::catalog::FileRow;
 use crate::mirror::{Delivery, Mirror, Wanted};
 
 /// What is named by its digest never changes.
-const FOR_EVER: &str = "public, max-age=365000000, immutable";
+pub const FOR_EVER: &str = "public, max-age=365000000, immutable";
 
 const BYTES: &str = "application/octet-stream";
 
@@ -53,7 +53,7 @@ pub async fn file(
     }
 }
 
-async fn send(
+pub(super) async fn send(
     mirror: &Mirror,
     row: &FileRow,
     method: &Method,
@@ -66,10 +66,15 @@ async fn send(
         }
         Err(error) => return Err(error.into()),
     };
+    Ok(part_of(&blob, method, headers))
+}
+
+/// A verified blob, or the part of it that was asked for, under its digest as a strong tag.
+pub fn part_of(blob: &OpenBlob, method: &Method, headers: &HeaderMap) -> Response {
     let size = blob.size();
-    let etag = format!("\"{}\"", row.judged.sha256);
+    let etag = format!("\"{}\"", blob.digest());
     if none_match(headers, &etag) {
-        return Ok(answer(StatusCode::NOT_MODIFIED, Body::empty(), &etag, None));
+        return answer(StatusCode::NOT_MODIFIED, Body::empty(), &etag, None);
     }
     // Section 14.2: only GET has ranges.
     let part = if method == Method::GET {
@@ -77,7 +82,7 @@ async fn send(
     } else {
         Part::Whole
     };
-    Ok(match part {
+    match part {
         Part::Whole => answer(StatusCode::OK, Body::from(blob.bytes(0..size)), &etag, None),
         Part::Part(part) => {
             let content_range = format!("bytes {}-{}/{size}", part.start, part.end - 1);
@@ -93,7 +98,7 @@ async fn send(
                 Some(content_range),
             )
         }
-    })
+    }
 }
 
 fn answer(status: StatusCode, body: Body, etag: &str, content_range: Option<String>) -> Response {

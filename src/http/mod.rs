@@ -4,10 +4,10 @@ pub mod admin;
 pub mod advice;
 mod count;
 mod explain;
-mod files;
+pub mod files;
 mod health;
 mod hot;
-mod negotiate;
+pub mod negotiate;
 mod osv;
 mod pages;
 mod problem;
@@ -17,6 +17,7 @@ mod sidecars;
 mod simple;
 mod status;
 mod transparency;
+mod tuf;
 
 use std::sync::Arc;
 
@@ -29,9 +30,9 @@ use http::StatusCode;
 pub use crate::api as model;
 pub use admin::AdminToken;
 pub use hot::HotPath;
-pub use pages::Pages;
+pub use pages::{Content, Pages};
 pub use problem::Problem;
-pub use serve::{ServeLimits, serve};
+pub use serve::{ServeLimits, serve, serve_each};
 pub use status::Watch;
 
 use crate::telemetry::Route;
@@ -39,12 +40,12 @@ use simple::Index;
 
 /// All routes. `max_body` is the largest file handed in, bytes.
 pub fn router(watch: &Watch, token: AdminToken, max_body: usize) -> Router {
-    routes(watch, token, max_body, Arc::new(Pages::new(watch.mirror.clone())))
+    routes(watch, token, max_body, Arc::new(Pages::new(watch.mirror.clone(), watch.publisher.clone())))
 }
 
 /// All routes, with index pages that are in memory answered before anything is routed: what a listener serves.
 pub fn service(watch: &Watch, token: AdminToken, max_body: usize) -> HotPath {
-    let pages = Arc::new(Pages::new(watch.mirror.clone()));
+    let pages = Arc::new(Pages::new(watch.mirror.clone(), watch.publisher.clone()));
     let router = routes(watch, token, max_body, Arc::clone(&pages));
     HotPath::new(pages, watch.metrics().clone(), router)
 }
@@ -67,6 +68,7 @@ fn routes(watch: &Watch, token: AdminToken, max_body: usize, pages: Arc<Pages>) 
         lists: Arc::default(),
     };
     let catalog = mirror.catalog().clone();
+    let signed = tuf::Repository::new(watch.publisher.clone(), mirror.clone());
     let advisories = mirror.gate().advisories.clone();
     let admin = admin::routes(admin::Admin {
         watch: watch.clone(),
@@ -127,6 +129,14 @@ fn routes(watch: &Watch, token: AdminToken, max_body: usize, pages: Arc<Pages>) 
         .route(
             "/log/entries/{*path}",
             counted(Route::Log, get(transparency::entries).with_state(catalog)),
+        )
+        .route(
+            "/tuf/metadata/{name}",
+            counted(Route::Tuf, get(tuf::metadata).with_state(signed.clone())),
+        )
+        .route(
+            "/tuf/targets/{*path}",
+            counted(Route::Tuf, get(tuf::target).with_state(signed)),
         )
         .route(
             "/explain/{what}",

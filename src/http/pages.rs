@@ -20,6 +20,7 @@ use crate::blocking;
 use crate::index::{Candidates, assemble};
 use crate::mirror::{Asked, Mirror};
 use crate::package::ProjectName;
+use crate::publish::Publisher;
 
 /// Bytes of rendered pages kept in memory, both codings together.
 const CACHE_BYTES: u64 = 96 << 20;
@@ -76,11 +77,22 @@ impl Weighter<PageKey, Arc<Rendered>> for ByBytes {
 #[derive(Debug)]
 struct Rendered {
     content: Arc<Content>,
-    /// The catalogue's number for the project when it was read.
+    /// Whose number `head` is.
+    rests_on: RestsOn,
+    /// A number that changes with the page.
     head: u64,
     /// Upstream's list that it was made from.
     from: Option<Arc<Candidates>>,
     good_until: Instant,
+}
+
+/// What a page is made from, and thus what changes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RestsOn {
+    /// The catalogue as it is now, and what an upstream offers.
+    Catalogue,
+    /// The newest signed generation: the page is what its timestamp signs.
+    Signed,
 }
 
 /// The bytes of a page.
@@ -184,14 +196,16 @@ impl Content {
 /// The pages of all projects.
 pub struct Pages {
     mirror: Mirror,
+    publisher: Publisher,
     cache: Cache<PageKey, Arc<Rendered>, ByBytes>,
 }
 
 impl Pages {
-    /// Over a mirror and its catalogue.
-    pub fn new(mirror: Mirror) -> Self {
+    /// Over a mirror with its catalogue, and what is signed of it.
+    pub fn new(mirror: Mirror, publisher: Publisher) -> Self {
         Self {
             mirror,
+            publisher,
             cache: Cache::with_weighter(CACHE_PAGES, CACHE_BYTES, ByBytes),
         }
     }
@@ -200,6 +214,9 @@ impl Pages {
     pub async fn project(&self, project: &ProjectName, form: Form) -> Result<Arc<Content>, Problem> {
         let json = form == Form::Json;
         if let Some(content) = self.hot(project.as_str(), form, Instant::now()) {
+            return Ok(content);
+        }
+        if let Some(content) = self.signed(project, json).await? {
             return Ok(content);
         }
         let head = self.mirror.catalog().head(project.as_str());
@@ -216,13 +233,66 @@ impl Pages {
             project,
             json: form == Form::Json,
         })?;
-        let holds = page.head == self.mirror.catalog().head(project) && page.good_until > now;
+        let head = match page.rests_on {
+            RestsOn::Signed => self.publisher.page_head(project),
+            RestsOn::Catalogue => self.mirror.catalog().head(project),
+        };
+        let holds = page.head == head && page.good_until > now;
         holds.then(|| Arc::clone(&page.content))
+    }
+
+    /// The size of the log that is signed, where every page is served signed.
+    pub fn signed_size(&self) -> Option<u64> {
+        let generation = self.publisher.generation()?;
+        self.mirror.is_curated().then_some(generation.log_size)
+    }
+
+    /// The page that the newest generation signs, byte for byte, where no upstream may be asked for the project: what is
+    /// served is what was signed, and nothing that was not. `None` where pages are not served so.
+    async fn signed(&self, project: &ProjectName, json: bool) -> Result<Option<Arc<Content>>, Problem> {
+        if self.mirror.may_ask(project) || !self.publisher.has_published() {
+            return Ok(None);
+        }
+        // Read before the page: one that changes in between is looked at again.
+        let head = self.publisher.page_head(project.as_str());
+        let Some(signed) = self.publisher.page(project).await? else {
+            return Err(unknown(project));
+        };
+        let body = if json {
+            Vec::from(signed.bytes)
+        } else {
+            // The HTML form is not signed: it says what the signed page says, of the same view.
+            let known = self
+                .mirror
+                .catalog()
+                .project(project, Some(signed.log_size))
+                .await?;
+            let page = assemble(project, known.as_ref(), None, |_| false, "../..");
+            page.ok_or_else(|| unknown(project))?.render_html()
+        };
+        self.mirror.gate().metrics.page_rendered();
+        let content = Arc::new(Content::new(body));
+        let rendered = Rendered {
+            content: Arc::clone(&content),
+            rests_on: RestsOn::Signed,
+            head,
+            from: None,
+            good_until: Instant::now() + UNTIL_CHANGED,
+        };
+        let key = PageKey {
+            project: project.as_str().into(),
+            json,
+        };
+        self.cache.insert(key, Arc::new(rendered));
+        Ok(Some(content))
     }
 
     /// How long a page stands for which no upstream has anything to say.
     fn unlisted_for(&self, project: &ProjectName) -> Duration {
-        if self.mirror.may_ask(project) {
+        if !self.publisher.has_published() {
+            // Soon there is a signed page in its place.
+            WHILE_DOWN
+        } else if self.mirror.may_ask(project) {
             self.mirror.limits().fresh
         } else {
             UNTIL_CHANGED
@@ -247,6 +317,7 @@ impl Pages {
         if let Some(page) = kept.filter(|page| page.head == head && same(page.from.as_ref(), from.as_ref())) {
             let again = Rendered {
                 content: Arc::clone(&page.content),
+                rests_on: RestsOn::Catalogue,
                 head,
                 from,
                 good_until,
@@ -272,7 +343,7 @@ impl Pages {
         let Some(page) = page else {
             return Err(match down {
                 Some(problem) => problem,
-                None => Problem::not_found(format!("no project {project} is known to this index")),
+                None => unknown(project),
             });
         };
         if hidden {
@@ -287,6 +358,7 @@ impl Pages {
         let content = Arc::new(Content::new(body));
         let rendered = Rendered {
             content: Arc::clone(&content),
+            rests_on: RestsOn::Catalogue,
             head,
             from,
             good_until,
@@ -300,6 +372,10 @@ impl Pages {
         );
         Ok(content)
     }
+}
+
+fn unknown(project: &ProjectName) -> Problem {
+    Problem::not_found(format!("no project {project} is known to this index"))
 }
 
 fn same(a: Option<&Arc<Candidates>>, b: Option<&Arc<Candidates>>) -> bool {

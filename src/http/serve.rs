@@ -1,9 +1,15 @@
 //! The accept loop. HTTP/1.1 by hand over hyper: header time-outs against slow clients, reason phrases,
 //! and large bodies written to the socket without a copy.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
@@ -32,6 +38,19 @@ pub async fn serve(
     limits: ServeLimits,
     stop: impl Future<Output = ()>,
 ) {
+    serve_each(listener, |peer| service.from(peer), limits, stop).await;
+}
+
+/// As [`serve`], with a service made for each connection from its peer's address.
+pub async fn serve_each<S>(
+    listener: TcpListener,
+    service: impl Fn(SocketAddr) -> S,
+    limits: ServeLimits,
+    stop: impl Future<Output = ()>,
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+{
     let graceful = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -56,7 +75,7 @@ pub async fn serve(
             .header_read_timeout(limits.head_timeout)
             .max_buf_size(MAX_HEAD)
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), service.from(peer));
+            .serve_connection(TokioIo::new(stream), service(peer));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // A client that hangs up or times out is its own business.

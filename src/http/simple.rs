@@ -36,7 +36,13 @@ pub struct Lists {
 }
 
 impl Lists {
-    async fn newest(&self, catalog: &Catalog, form: Form) -> Result<Arc<Content>, Problem> {
+    /// The list at the size of the log that is signed, where pages are served signed, or else as it is now.
+    async fn newest(
+        &self,
+        catalog: &Catalog,
+        signed: Option<u64>,
+        form: Form,
+    ) -> Result<Arc<Content>, Problem> {
         let kept = if form == Form::Json {
             &self.json
         } else {
@@ -44,7 +50,10 @@ impl Lists {
         };
         // Held while rendering: who comes meanwhile waits for the same list.
         let mut kept = kept.lock().await;
-        let size = catalog.log().size().await.map_err(CatalogError::from)?;
+        let size = match signed {
+            Some(size) => size,
+            None => catalog.log().size().await.map_err(CatalogError::from)?,
+        };
         if let Some((_, content)) = kept.as_ref().filter(|(at, _)| *at == size) {
             return Ok(Arc::clone(content));
         }
@@ -82,7 +91,10 @@ pub async fn list_without_slash() -> Response {
 /// `GET /simple/`
 pub async fn list(State(index): State<Index>, headers: HeaderMap) -> Result<Response, Problem> {
     let form = form(&headers);
-    let content = index.lists.newest(&index.catalog, form).await?;
+    let content = index
+        .lists
+        .newest(&index.catalog, index.pages.signed_size(), form)
+        .await?;
     Ok(content.answer(form, &headers, REVALIDATE))
 }
 

@@ -3,12 +3,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chiron_storage::Db;
+use jiff::Timestamp;
 
 use super::problem::Problem;
 use crate::api::{StatusView, UpstreamStatus};
 use crate::catalog::CatalogError;
+use crate::ceremony::Ceremonies;
 use crate::jobs::Jobs;
 use crate::mirror::Mirror;
+use crate::publish::Publisher;
 use crate::telemetry::Metrics;
 use crate::upstream::{Mode, State};
 
@@ -23,6 +26,10 @@ pub struct Watch {
     pub jobs: Jobs,
     /// The reserve below which nothing is written. Bytes.
     pub min_free: u64,
+    /// The signed repository.
+    pub publisher: Publisher,
+    /// Changes of its keys.
+    pub ceremonies: Ceremonies,
 }
 
 /// The outcome of a look.
@@ -75,6 +82,10 @@ impl Watch {
                 ));
             }
         }
+        let signed = self.publisher.condition(Timestamp::now()).await;
+        // What is expired is refused by every TUF client, however well the rest is.
+        ready &= !signed.expired;
+        problems.extend(signed.problems);
         Found {
             ready,
             problems,
@@ -90,6 +101,12 @@ impl Watch {
         }
         if let Ok(free) = self.mirror.gate().blobs.free_bytes() {
             metrics.set_store_bytes_free(free);
+        }
+        if let Some(generation) = self.publisher.generation() {
+            metrics.set_generation(generation.number, generation.log_size);
+        }
+        for (role, expires) in self.publisher.expiries() {
+            metrics.set_role_expiry(role, expires.as_second());
         }
         for source in self.mirror.sources() {
             let Some(counters) = source.counters() else {

@@ -2,6 +2,7 @@
 
 mod ingest;
 mod live;
+mod published;
 mod rebuild;
 mod rejudge;
 mod selection;
@@ -24,6 +25,7 @@ pub use rejudge::Rejudge;
 use crate::api::{IngestRequest, JobState, JobView, Progress, UpkeepRequest};
 use crate::catalog::{CatalogError, FileRef, FileRow};
 use crate::mirror::Mirror;
+use crate::publish::Publisher;
 use crate::rebuild::Rebuilder;
 use crate::upstream::Flights;
 
@@ -77,6 +79,8 @@ struct Inner {
     db: Db,
     mirror: Mirror,
     rebuilder: Rebuilder,
+    /// Asked whether what was changed is published.
+    publisher: Publisher,
     settings: Settings,
     live: HashMap<u64, Arc<LiveJob>>,
     slots: Semaphore,
@@ -103,11 +107,18 @@ pub struct Settings {
 
 impl Jobs {
     /// Over the database's family `jobs`.
-    pub fn new(db: Db, mirror: Mirror, rebuilder: Rebuilder, settings: Settings) -> Self {
+    pub fn new(
+        db: Db,
+        mirror: Mirror,
+        rebuilder: Rebuilder,
+        publisher: Publisher,
+        settings: Settings,
+    ) -> Self {
         Self(Arc::new(Inner {
             db,
             mirror,
             rebuilder,
+            publisher,
             settings,
             live: HashMap::new(),
             slots: Semaphore::new(AT_ONCE),
@@ -179,6 +190,7 @@ impl Jobs {
                     files: Vec::new(),
                     report: None,
                     error: None,
+                    note: None,
                 };
                 let row = JobRow { view, work };
                 tx.put(&JOBS, &id, &row)?;
@@ -321,7 +333,9 @@ impl Jobs {
             Work::Rebuild(file) => self.rebuild(live, file).await,
             Work::Rejudge(pass) => self.rejudge(live, pass).await,
         };
+        let note = self.unpublished().await;
         live.update(|view| {
+            view.note = note.map(str::to_owned);
             view.finished_at = Some(Timestamp::now());
             view.state = match &ended {
                 _ if live.cancel.is_cancelled() => JobState::Cancelled,

@@ -188,6 +188,16 @@ impl Mirror {
         !self.is_owned(project) && self.0.sources.iter().any(|s| s.mode() == Mode::OnDemand)
     }
 
+    /// Whether there may be projects for which no upstream is asked while an installer waits: their pages are served signed.
+    pub fn serves_signed(&self) -> bool {
+        !self.0.owned.is_empty() || self.is_curated()
+    }
+
+    /// Whether no upstream is ever asked while an installer waits.
+    pub fn is_curated(&self) -> bool {
+        self.0.sources.iter().all(|source| source.mode() != Mode::OnDemand)
+    }
+
     /// What a promise of upstream turned out to be, if it was broken lately.
     pub fn denied(&self, sha256: &Digest) -> Option<Denied> {
         self.0

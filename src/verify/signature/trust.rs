@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
+use bytes::Bytes;
+
 use super::sigstore::{Key, PUBLIC_GOOD, Root, STAGING};
 use crate::package::ProjectName;
 
@@ -180,6 +182,13 @@ impl Trust {
     /// The trusted roots, each with its age.
     pub fn roots(&self) -> Vec<super::facts::TrustRootFact> {
         self.material().roots.iter().map(|root| root.fact()).collect()
+    }
+
+    /// The trusted roots by name, byte for byte as they were read.
+    pub fn documents(&self) -> Vec<(String, Bytes)> {
+        let material = self.material();
+        let one = |root: &Arc<Root>| (root.name().to_owned(), root.bytes().clone());
+        material.roots.iter().map(one).collect()
     }
 
     /// The names of the trusted roots and of the keys.

@@ -11,6 +11,7 @@ mod error;
 mod key;
 mod merkle;
 mod proof;
+mod proof_file;
 mod tile;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ pub use checkpoint::{Checkpoint, open_checkpoint};
 pub use error::LogError;
 pub use key::LogKey;
 pub use proof::{leaf_hash, verify_consistency, verify_inclusion};
+pub use proof_file::{ConsistencyProof, InclusionProof, MAX_PROOF_BYTES, ProofFile, ProofFileError};
 pub use tile::{TileKind, TilePath, TilePathError};
 
 use crate::db::{Db, META, Tx, View};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
 use chiron_storage::Digest;
 use jiff::Timestamp;
 use sigstore_verify::Verifier;
@@ -13,6 +14,7 @@ use super::super::facts::TrustRootFact;
 pub struct Root {
     name: String,
     digest: Digest,
+    bytes: Bytes,
     dated: Option<Timestamp>,
     pub(super) verifier: Verifier,
     /// Key ids of its transparency logs.
@@ -57,6 +59,7 @@ impl Root {
         Ok(Self {
             name: name.to_owned(),
             digest: Digest::of(bytes),
+            bytes: Bytes::copy_from_slice(bytes),
             dated: starts.flatten().map(|window| window.start).max(),
             has_ct_logs: !root.ctlogs.is_empty(),
             verifier,
@@ -68,6 +71,11 @@ impl Root {
     /// The name it is configured under.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// As it was read.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
     }
 
     /// For the evidence.
