@@ -31,6 +31,9 @@ use url::Url;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+#[path = "micro/metadata.rs"]
+mod metadata;
+
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/support/der.rs"]
 mod der;
@@ -64,7 +67,8 @@ criterion_group!(
     signatures,
     pages,
     log_appends,
-    table_reads
+    table_reads,
+    metadata::metadata
 );
 criterion_main!(benches);
 

@@ -2,6 +2,7 @@
 //! its verdict, its evidence and its core metadata, its entry in the log and its rows. There are no blobs behind them.
 //!
 //! `million DATA FILES`: `compare`'s part `million` makes DATA with `chiron init`, runs this, and then the daemon.
+//! `million DATA --publish` then signs what is there, and times publications of one file more and of a thousand.
 //! The probes (`PROBES`) are there whatever FILES says, so that equal pages can be asked of a small and a large catalogue.
 #![allow(
     clippy::print_stdout,
@@ -12,10 +13,14 @@
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+#[path = "million/publication.rs"]
+mod publication;
+
 use bytes::Bytes;
-use chiron::catalog::{Catalog, FAMILIES, Found, Judgment, Origin};
+use chiron::catalog::{Catalog, Found, Judgment, Origin};
 use chiron::package::ProjectName;
 use chiron::policy::{Case, Circumstances, JudgedFile, Policy, Profile, decide};
 use chiron::verify::{CheckName, Evidence, Outcome};
@@ -52,14 +57,33 @@ struct Project {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let (Some(data), Some(files)) = (arguments.next(), arguments.next()) else {
+    let (Some(data), Some(what)) = (arguments.next(), arguments.next()) else {
         // `cargo bench` runs every bench without arguments.
-        eprintln!("usage: million DATA FILES (benches/compare/run --only million runs it)");
+        eprintln!("usage: million DATA FILES|--publish (benches/compare/run --only million runs it)");
         return Ok(());
     };
-    let projects = projects(files.parse()?)?;
+    let data = Path::new(&data);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(fill(Path::new(&data), &projects))
+    if what == "--publish" {
+        return runtime.block_on(publication::run(data));
+    }
+    runtime.block_on(fill(data, &projects(what.parse()?)?))
+}
+
+/// Every family that a publication reads or writes; the others that a daemon makes are opened with them.
+static FAMILIES: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| [chiron::catalog::FAMILIES, chiron::publish::FAMILIES].concat());
+
+fn open(data: &Path) -> Result<(Db, Catalog), Box<dyn Error>> {
+    let options = DbOptions {
+        cache_bytes: 128 << 20,
+        readers: 2,
+        min_free_bytes: 1 << 30,
+        families: &FAMILIES,
+    };
+    let db = Db::open(&data.join("db"), options)?;
+    let log = Log::new(db.clone(), LogKey::load(&data.join("keys").join("log.key"))?);
+    Ok((db.clone(), Catalog::new(db, log)))
 }
 
 /// The probes, and others until there are `wanted` files; a few of them long, most of them short, as on a real index.
@@ -109,15 +133,7 @@ fn projects(wanted: usize) -> Result<Vec<Project>, Box<dyn Error>> {
 }
 
 async fn fill(data: &Path, projects: &[Project]) -> Result<(), Box<dyn Error>> {
-    let options = DbOptions {
-        cache_bytes: 128 << 20,
-        readers: 2,
-        min_free_bytes: 1 << 30,
-        families: FAMILIES,
-    };
-    let db = Db::open(&data.join("db"), options)?;
-    let log = Log::new(db.clone(), LogKey::load(&data.join("keys").join("log.key"))?);
-    let catalog = Catalog::new(db.clone(), log);
+    let (db, catalog) = open(data)?;
     let policy = Policy::builtin(Profile::Audit);
     let now = Timestamp::from_second(WHEN)?;
 
@@ -167,13 +183,22 @@ async fn settled(db: &Db) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn version(place: usize) -> String {
+    format!("{}.{}.{}", place / 100, place / 10 % 10, place % 10)
+}
+
+fn file_name(project: &ProjectName, place: usize) -> String {
+    format!(
+        "{}-{}-py3-none-any.whl",
+        project.as_str().replace('-', "_"),
+        version(place)
+    )
+}
+
 /// What the gate would hand to the catalogue for this file.
 fn judgment(project: &ProjectName, place: usize, policy: &Policy, now: Timestamp) -> Judgment {
-    let version = format!("{}.{}.{}", place / 100, place / 10 % 10, place % 10);
-    let filename = format!(
-        "{}-{version}-py3-none-any.whl",
-        project.as_str().replace('-', "_")
-    );
+    let version = version(place);
+    let filename = file_name(project, place);
     let sha256 = Digest::of(filename.as_bytes());
     let metadata = metadata(project, &version);
     let evidence = [
@@ -213,6 +238,10 @@ fn judgment(project: &ProjectName, place: usize, policy: &Policy, now: Timestamp
     let found = Found {
         checks: evidence.iter().map(|(_, e)| (e.check, e.outcome)).collect(),
         policy: Some(policy.digest()),
+        // Every file has one in life; its digest is part of what is signed.
+        sbom: Some(Digest::of(
+            format!("bill of {}", file_name(project, place)).as_bytes(),
+        )),
         ..Found::default()
     };
     Judgment {

@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "telemetry", "upstream", "verify", "keys", "publish", "ceremony",
         ],
     ),
-    ("proxy", &["blocking", "index", "package", "telemetry", "tuf_client"]),
+    ("proxy", &["blocking", "http", "index", "package", "telemetry", "tuf_client", "upstream"]),
     ("tuf_client", &["blocking"]),
     ("ceremony", &["api", "blocking", "catalog", "keys", "publish"]),
     ("publish", &["blocking", "catalog", "index", "keys", "package", "policy", "telemetry", "verify"]),
@@ -77,6 +77,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const ONLY_THESE: &[(&str, &str, &[&str])] = &[
     ("http", "upstream", &["Mode", "State", "UpstreamError"]),
     ("index", "verify", &["DocumentKind"]),
+    ("proxy", "upstream", &["FlightLost", "Flights"]),
     ("mirror", "config", &["OwnedPatterns"]),
     (
         "policy",
@@ -123,7 +124,7 @@ const OF_THE_STORE: &[(&str, &[&str])] = &[
     ("index", &["Digest"]),
     ("publish", &["*"]),
     ("ceremony", &["Digest"]),
-    ("proxy", &["Digest"]),
+    ("proxy", &["BlobError", "BlobOptions", "BlobStore", "Digest", "OpenBlob"]),
     ("tuf_client", &["Digest"]),
     ("catalog", &["*"]),
     ("policy", &["Digest", "digest"]),

@@ -180,7 +180,7 @@ fn after_a_kill_the_folder_opens_and_the_catalogue_can_be_made_again() {
     daemon.put_file(&file.filename, &file.bytes);
     daemon.kill9();
     let dry = daemon.local_cli(&["rebuild-catalog", "--dry-run"]).expect(0);
-    assert!(dry.stdout.contains("1 events would be read again"), "{dry}");
+    assert!(dry.stdout.contains("2 events would be read again"), "{dry}");
     let output = daemon.local_cli(&["rebuild-catalog"]).expect(0);
     assert!(
         output.stdout.contains("rebuilt") && output.stdout.contains("admitted 1"),

@@ -4,7 +4,7 @@
 mod support;
 
 use serde_json::json;
-use support::daemon::{Daemon, DaemonOptions};
+use support::daemon::{Daemon, DaemonOptions, KEYS_MADE};
 use support::raw::Answer;
 use support::upstream::FakeFile;
 use support::wheels::wheel;
@@ -197,7 +197,7 @@ fn what_lies_beside_a_file_agrees_with_the_admin_api() {
     assert_eq!(verdict["file"], named);
     assert_eq!(
         (&verdict["decision"], &verdict["reasons"], &verdict["event"]),
-        (&json!("admit"), &json!([]), &json!(0))
+        (&json!("admit"), &json!([]), &json!(KEYS_MADE))
     );
     assert_eq!(verdict["policy"]["profile"], "standard");
     assert!(verdict["decided_at"].as_str().unwrap().ends_with('Z'));

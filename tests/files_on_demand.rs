@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::daemon::{Daemon, DaemonOptions};
+use support::daemon::{Daemon, DaemonOptions, KEYS_MADE};
 use support::jobs::wait_for;
 use support::raw::Answer;
 use support::upstream::{FakeFile, FakeUpstream, Fault, Ranges, Request, file_path, metadata_path};
@@ -77,7 +77,7 @@ async fn metadata_of_a_large_wheel_is_read_by_ranges_and_the_gate_begins_by_itse
         (200, &file.metadata.as_ref().unwrap()[..]),
         "{answer}"
     );
-    assert_eq!(log_size(&daemon), 0, "the answer waited for no verdict");
+    assert_eq!(log_size(&daemon), KEYS_MADE, "the answer waited for no verdict");
     let parts = upstream.requests_of(&file_path(&file.filename));
     assert!(
         parts
@@ -115,7 +115,11 @@ async fn a_small_wheel_is_fetched_whole_for_its_metadata() {
         (200, &file.metadata.as_ref().unwrap()[..]),
         "{answer}"
     );
-    assert_eq!(log_size(&daemon), 1, "the verdict was there before the answer");
+    assert_eq!(
+        log_size(&daemon),
+        KEYS_MADE + 1,
+        "the verdict was there before the answer"
+    );
     let asked = upstream.requests_of(&file_path(&file.filename));
     assert_eq!(
         (asked.len(), asked[0].header("range")),
@@ -223,7 +227,7 @@ async fn nothing_of_a_refused_file_is_served() {
     let verdict = daemon.get(&beside(&file, "verdict.json")).json();
     assert_eq!(
         (&verdict["decision"], &verdict["event"]),
-        (&json!("refuse"), &json!(0))
+        (&json!("refuse"), &json!(KEYS_MADE))
     );
     assert!(
         !verdict["reasons"].as_array().unwrap().is_empty(),

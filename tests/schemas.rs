@@ -95,6 +95,10 @@ const SCHEMAS: &[Published] = &[
         schema: chiron::policy::decision_schema,
     },
     Published {
+        file: "tuf-status.schema.json",
+        schema: || document::<chiron::api::TufStatus>(chiron::api::TUF_STATUS_SCHEMA),
+    },
+    Published {
         file: "verdict.schema.json",
         schema: || document::<chiron::policy::Verdict>(chiron::policy::VERDICT_SCHEMA),
     },

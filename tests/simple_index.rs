@@ -50,6 +50,8 @@ fn events(daemon: &Daemon) -> Vec<Value> {
         .unwrap()
         .iter()
         .map(|item| item["event"].clone())
+        // The first entry says which TUF keys were made.
+        .filter(|event| event["type"] != "keys-changed")
         .collect()
 }
 

@@ -5,7 +5,7 @@ mod support;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use support::daemon::{Daemon, DaemonOptions};
+use support::daemon::{Daemon, DaemonOptions, KEYS_MADE};
 use support::raw::{Answer, PIP_ACCEPT};
 use support::upstream::FakeFile;
 use support::wheels::wheel;
@@ -18,7 +18,7 @@ struct History {
     second: FakeFile,
 }
 
-/// Six events: 1.0 in, 2.0 in, 1.0 yanked, 2.0 revoked, 2.0 restored, 1.0 unyanked.
+/// Seven events: keys made, 1.0 in, 2.0 in, 1.0 yanked, 2.0 revoked, 2.0 restored, 1.0 unyanked.
 fn history() -> History {
     let daemon = Daemon::start(DaemonOptions::alone());
     let (first, second) = (wheel("demo", "1.0", &[]), wheel("demo", "2.0", &[]));
@@ -28,18 +28,18 @@ fn history() -> History {
             "admitted"
         );
     }
-    for (n, (file, change)) in [
+    for ((file, change), n) in [
         (&first, "yank"),
         (&second, "revoke"),
         (&second, "restore"),
         (&first, "unyank"),
     ]
     .into_iter()
-    .enumerate()
+    .zip(KEYS_MADE + 2..)
     {
         let path = format!("/api/v1/files/{}/{change}", file.sha256);
         let answer = daemon.admin("POST", &path, br#"{"reason":"for the test"}"#);
-        assert_eq!(answer.json()["event"], n + 2, "{answer}");
+        assert_eq!(answer.json()["event"], n, "{answer}");
     }
     History {
         daemon,
@@ -86,11 +86,13 @@ fn times(daemon: &Daemon) -> Vec<Timestamp> {
 #[test]
 fn every_size_of_the_log_has_its_own_index() {
     let History { daemon, .. } = history();
-    assert_eq!(
-        json_at(&daemon, "0").status,
-        404,
-        "before its first file there is no project"
-    );
+    for size in 0..=KEYS_MADE {
+        assert_eq!(
+            json_at(&daemon, &size.to_string()).status,
+            404,
+            "before its first file there is no project"
+        );
+    }
     let expected: [&[&str]; 6] = [
         &["1.0"],
         &["1.0", "2.0"],
@@ -99,11 +101,11 @@ fn every_size_of_the_log_has_its_own_index() {
         &["1.0*", "2.0"],
         &["1.0", "2.0"],
     ];
-    for (n, files) in expected.into_iter().enumerate() {
-        let answer = json_at(&daemon, &(n + 1).to_string());
+    for (files, size) in expected.into_iter().zip(KEYS_MADE + 1..) {
+        let answer = json_at(&daemon, &size.to_string());
         assert_eq!(answer.status, 200, "{answer}");
         let page = answer.json();
-        assert_eq!(listed(&page), files, "at size {}", n + 1);
+        assert_eq!(listed(&page), files, "at size {size}");
         let versions: Vec<String> = files.iter().map(|v| v.trim_end_matches('*').to_owned()).collect();
         assert_eq!(page["versions"], serde_json::json!(versions));
     }
@@ -112,7 +114,7 @@ fn every_size_of_the_log_has_its_own_index() {
         .request("GET", "/simple/demo/", &[("Accept", PIP_ACCEPT)])
         .text();
     assert_eq!(
-        json_at(&daemon, "6").text().replace("../../../../", "../../"),
+        json_at(&daemon, "7").text().replace("../../../../", "../../"),
         now
     );
 }
@@ -132,16 +134,16 @@ fn the_list_of_projects_was_shorter_once() {
             .collect::<Vec<_>>()
     };
     assert!(names("0").is_empty());
-    assert_eq!(names("6"), ["demo"]);
-    assert_eq!(names("7"), ["demo", "other"]);
+    assert_eq!(names("7"), ["demo"]);
+    assert_eq!(names("8"), ["demo", "other"]);
 }
 
 #[test]
 fn a_time_means_the_entries_up_to_it() {
     let History { daemon, .. } = history();
     let times = times(&daemon);
-    assert_eq!(times.len(), 6);
-    for time in &times {
+    assert_eq!(times.len(), 7);
+    for time in times.iter().skip(1) {
         // Entries of the same millisecond belong together.
         let size = times.iter().filter(|other| *other <= time).count();
         let (by_time, by_size) = (
@@ -160,7 +162,7 @@ fn a_time_means_the_entries_up_to_it() {
     let future = json_at(&daemon, "2999-01-01T00:00:00%2B02:00");
     assert_eq!(
         future.body,
-        json_at(&daemon, "6").body,
+        json_at(&daemon, "7").body,
         "a time that lies ahead is the present"
     );
 }
@@ -170,20 +172,20 @@ fn a_view_at_a_size_is_immutable_and_stays_the_same_bytes() {
     let History {
         mut daemon, first, ..
     } = history();
-    let before = json_at(&daemon, "3");
+    let before = json_at(&daemon, "4");
     assert_eq!(before.header("cache-control"), FOR_EVER);
     let etag = before.header("etag").to_owned();
     assert!(etag.starts_with('"'), "{before}");
     let again = daemon.request(
         "GET",
-        "/at/3/simple/demo/",
+        "/at/4/simple/demo/",
         &[("Accept", PIP_ACCEPT), ("If-None-Match", &etag)],
     );
     assert_eq!((again.status, again.body.len()), (304, 0));
     let path = format!("/api/v1/files/{}/revoke", first.sha256);
     assert_eq!(daemon.admin("POST", &path, br#"{"reason":"later"}"#).status, 200);
     daemon.restart();
-    let after = json_at(&daemon, "3");
+    let after = json_at(&daemon, "4");
     assert_eq!((after.header("etag"), &after.body), (etag.as_str(), &before.body));
     assert_eq!(listed(&daemon.page("demo")), ["2.0"], "the present went on");
 }
@@ -191,12 +193,12 @@ fn a_view_at_a_size_is_immutable_and_stays_the_same_bytes() {
 #[test]
 fn its_links_lead_to_the_files_and_a_revocation_holds_for_the_past_too() {
     let History { daemon, second, .. } = history();
-    let page = json_at(&daemon, "2").json();
+    let page = json_at(&daemon, "3").json();
     for file in page["files"].as_array().unwrap() {
         let url = file["url"].as_str().unwrap();
         let path = url
             .strip_prefix("../../../../")
-            .expect("a link from /at/2/simple/demo/ to the root");
+            .expect("a link from /at/3/simple/demo/ to the root");
         let answer = daemon.get(&format!("/{path}"));
         assert_eq!(answer.status, 200, "{answer}");
         assert_eq!(answer.body.len() as u64, file["size"].as_u64().unwrap());
@@ -207,7 +209,7 @@ fn its_links_lead_to_the_files_and_a_revocation_holds_for_the_past_too() {
         br#"{"reason":"malware"}"#,
     );
     assert_eq!(
-        listed(&json_at(&daemon, "2").json()),
+        listed(&json_at(&daemon, "3").json()),
         ["1.0", "2.0"],
         "history is not rewritten"
     );
@@ -221,7 +223,7 @@ fn its_links_lead_to_the_files_and_a_revocation_holds_for_the_past_too() {
 #[test]
 fn both_forms_agree() {
     let History { daemon, .. } = history();
-    let html = daemon.request("GET", "/at/3/simple/demo/", &[("Accept", "text/html")]);
+    let html = daemon.request("GET", "/at/4/simple/demo/", &[("Accept", "text/html")]);
     assert!(html.header("content-type").starts_with("text/html"), "{html}");
     let text = html.text();
     assert_eq!(text.matches("<a ").count(), 2, "{text}");
@@ -233,7 +235,7 @@ fn both_forms_agree() {
 fn beyond_the_log_is_404_and_nonsense_400_and_neither_is_kept() {
     let History { daemon, .. } = history();
     for (when, status) in [
-        ("7", 404),
+        ("8", 404),
         ("18446744073709551615", 404),
         ("99999999999999999999999", 400),
         ("yesterday", 400),
@@ -249,7 +251,7 @@ fn beyond_the_log_is_404_and_nonsense_400_and_neither_is_kept() {
             assert_eq!(answer.header("cache-control"), "no-store", "{path}: {answer}");
         }
     }
-    assert_eq!(daemon.request("GET", "/at/6/simple/unknown/", &[]).status, 404);
+    assert_eq!(daemon.request("GET", "/at/7/simple/unknown/", &[]).status, 404);
 }
 
 #[test]
@@ -257,8 +259,8 @@ fn other_spellings_are_redirected_within_the_same_time() {
     let History { daemon, .. } = history();
     let time = "2999-01-01T00:00:00Z";
     for (path, to) in [
-        ("/at/3/simple/Demo/".to_owned(), "/at/3/simple/demo/".to_owned()),
-        ("/at/3/simple/demo".to_owned(), "/at/3/simple/demo/".to_owned()),
+        ("/at/4/simple/Demo/".to_owned(), "/at/4/simple/demo/".to_owned()),
+        ("/at/4/simple/demo".to_owned(), "/at/4/simple/demo/".to_owned()),
         (
             format!("/at/{time}/simple/DEMO"),
             format!("/at/{time}/simple/demo/"),

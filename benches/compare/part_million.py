@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import load
+import publication
 import tree
 from chiron import Site
 from process import Failed, timed
@@ -43,12 +44,15 @@ def measure(bench):
     if not bench.generator:
         raise Failed("the generator is not built: cargo build --release -p chiron --bench million")
     wanted = QUICK_FILES if bench.quick else FILES
-    large, facts = _filled(bench, wanted)
-    small, _ = _filled(bench, 0)
+    large, facts, published = _filled(bench, wanted)
+    small, _, _ = _filled(bench, 0)
     sites = {CHIRON: large, SMALL: small}
     label = f"{facts['files']:,} files in {facts['projects']:,} projects"
     print(f"million: {label} committed in {facts['seconds']:.0f} s ({facts['files'] / facts['seconds']:,.0f} a second, "
           f"{facts['synced_writes']:,} synced writes), {facts['disk_bytes'] / 1e6:,.0f} MB of tables", flush=True)
+    print(f"million: {published['targets']:,} targets signed in {published['first']['seconds']:.0f} s", flush=True)
+    for row in publication.rows(published):
+        bench.add(row)
 
     starts = bench.interleave({name: lambda site=site: _start(site) for name, site in sites.items()})
     bench.add(Row("million", f"start to the first page, {label}", "s", starts, against=SMALL, more_is_better=False))
@@ -61,6 +65,7 @@ def measure(bench):
                       against=SMALL, reach=SAME_LATENCY, more_is_better=False))
     with large.serve() as one, small.serve() as other:
         daemons = {CHIRON: one, SMALL: other}
+        bench.add(publication.refresh(one))
         for files in HOT:
             urls = {name: f"{daemon.simple}probe-{files}/" for name, daemon in daemons.items()}
             for url in urls.values():
@@ -81,11 +86,11 @@ def measure(bench):
 
 
 def _filled(bench, files):
-    """A site whose catalogue the generator has filled, and what the generator said of it."""
+    """A site whose catalogue the generator has filled and signed, and what it said of both."""
     site = Site(bench.chiron, bench.folder("million"), bench.nginx.simple(tree.SHORT), mode="curated")
     site.run("init")
     said = timed([bench.generator, site.data, files], timeout=3600).stdout
-    return site, json.loads(said.splitlines()[-1])
+    return site, json.loads(said.splitlines()[-1]), publication.publish(bench.generator, site)
 
 
 def _forget(site):

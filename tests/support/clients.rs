@@ -18,8 +18,27 @@ pub fn clients_dir() -> PathBuf {
 }
 
 /// True when the environment says that this must not be left out.
-fn required(what: &str) -> bool {
+pub fn required(what: &str) -> bool {
     std::env::var("CHIRON_TESTS_REQUIRE").is_ok_and(|all| all.split(',').any(|one| one.trim() == what))
+}
+
+/// What a test needs of the system's packages, or `None` and a word on stderr.
+pub fn there(what: &str, require: &str, found: Option<PathBuf>) -> Option<PathBuf> {
+    if found.is_none() {
+        let message =
+            format!("{what} is not installed; tests/support/setup-clients.sh installs it where it may");
+        assert!(!required(require), "{message}");
+        eprintln!("LEFT OUT: {message}");
+    }
+    found
+}
+
+/// A program on the path.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
 }
 
 /// `bin/{program}` of the virtual environment `venv` (`pip-old`, `pip-new`, `uv`, `poetry`).

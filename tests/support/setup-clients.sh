@@ -3,8 +3,11 @@
 #   pip-old  the oldest pip that this Python runs      pip-new  the newest
 #   uv, poetry, twine, pip-audit  the newest                      build-tools  build, setuptools, wheel
 #   pypi-attestations  the verifier of attestations that ours is compared with
+#   tuf  python-tuf, and tuf-js  a folder with that package of npm's (Node.js comes from the system's packages)
+#   softhsm2, gnome-keyring, dbus, secret-tool, keyctl  from the system's packages: where keys of the repository can be
 # under $CHIRON_CLIENTS_DIR (default ~/.cache/chiron/clients), as NAME/bin/PROGRAM. What is there is kept; what is
-# older than a week is brought up to date if the index answers. Everything comes from the index that pip uses here.
+# older than a week is brought up to date if the index answers. Everything comes from the index that pip uses here,
+# and tuf-js from the registry that npm uses here.
 set -euo pipefail
 export PIP_ROOT_USER_ACTION=ignore
 
@@ -105,3 +108,61 @@ client twine twine install_newest twine
 client build-tools pyproject-build install_newest build setuptools wheel
 client pypi-attestations pypi-attestations install_newest 'pypi-attestations==0.0.30'
 client pip-audit pip-audit install_newest pip-audit
+# Without `cryptography` python-tuf verifies Ed25519 only, and slowly.
+client tuf python install_newest tuf cryptography
+
+# Node.js and npm, if there are none and this system's packages can be installed.
+node_is_there() { have node && have npm; }
+if ! node_is_there; then
+    say "tuf-js: there is no Node.js on this machine"
+    root=()
+    [ "$(id -u)" = 0 ] || root=(sudo -n)
+    if have apt-get && "${root[@]}" true 2>/dev/null; then
+        say "  installing nodejs and npm with apt-get"
+        "${root[@]}" apt-get update >/dev/null && "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends nodejs npm >/dev/null || true
+    fi
+fi
+
+# Not a virtual environment: npm has its own way. Without it the tests of the one client say that they are left out, and
+# fail where CHIRON_TESTS_REQUIRE has `clients`.
+tuf_js() {
+    local folder="$dir/tuf-js" stamp="$dir/tuf-js/.ready"
+    local recipe
+    recipe="$(node --version) | tuf-js"
+    if [ -d "$folder/node_modules/tuf-js" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$recipe" ] &&
+        [ -z "$(find "$stamp" -mtime +"$max_age_days")" ]; then
+        return
+    fi
+    say "tuf-js: installing into $folder"
+    mkdir -p "$folder"
+    printf '{ "name": "chiron-tests", "private": true }\n' >"$folder/package.json"
+    if npm install --prefix "$folder" --no-audit --no-fund --no-update-notifier --ignore-scripts --loglevel error tuf-js@latest >&2; then
+        printf '%s\n' "$recipe" >"$stamp"
+    elif [ -f "$stamp" ]; then
+        say "tuf-js: that failed; the old one is kept"
+        touch "$stamp"
+    else
+        rm -rf "$folder"
+        stop "tuf-js: npm could not install it; does the registry that npm uses here answer?"
+    fi
+}
+if node_is_there; then tuf_js; else say "LEFT OUT: tuf-js (no Node.js, and it could not be installed)"; fi
+
+# Places of keys: a token in software, the desktop's keyring, the kernel's. Programs of the system, not of $dir.
+missing=()
+have softhsm2-util || missing+=(softhsm2)
+have gnome-keyring-daemon || missing+=(gnome-keyring)
+have dbus-run-session || missing+=(dbus)
+have secret-tool || missing+=(libsecret-tools)
+have keyctl || missing+=(keyutils)
+if [ "${#missing[@]}" -gt 0 ]; then
+    root=()
+    [ "$(id -u)" = 0 ] || root=(sudo -n)
+    if have apt-get && "${root[@]}" true 2>/dev/null; then
+        say "places of keys: installing ${missing[*]} with apt-get"
+        "${root[@]}" apt-get update >/dev/null && "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >/dev/null || true
+    fi
+fi
+have softhsm2-util || say "LEFT OUT: keys in tokens (softhsm2 is missing, and could not be installed)"
+have gnome-keyring-daemon && have dbus-run-session && have secret-tool && have keyctl ||
+    say "LEFT OUT: keys in keyrings (one of gnome-keyring, dbus, libsecret-tools, keyutils is missing, and could not be installed)"

@@ -39,9 +39,11 @@ pub fn events(daemon: &Daemon) -> Vec<Value> {
         }
         match page["next"].as_str() {
             Some(next) => after = format!("&after={next}"),
-            None => return all,
+            None => break,
         }
     }
+    all.retain(|event| event["type"] != "keys-changed");
+    all
 }
 
 /// The events of one type.

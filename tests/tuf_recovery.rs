@@ -1,0 +1,420 @@
+//! Recovery from every compromise that TUF promises to survive (section 1.2, section 6), done with `chiron tuf` against a
+//! running daemon, for clients that hold old state, and among it what the attacker gave them.
+//!
+//! The attacker is given the private keys themselves, out of the daemon's key files, and runs a mirror to which clients are
+//! led. Afterwards the operator does what the guide says, and every client works from the daemon again.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+#[path = "support/tuf_clients.rs"]
+mod tuf_clients;
+#[path = "support/tuf_mirror.rs"]
+mod tuf_mirror;
+#[path = "support/tuf_repo.rs"]
+mod tuf_repo;
+#[path = "support/tuf_server.rs"]
+mod tuf_server;
+#[path = "support/tuf_tough.rs"]
+mod tuf_tough;
+
+#[path = "tuf_recovery/thief.rs"]
+mod thief;
+
+use support::daemon::{Daemon, DaemonOptions, Output};
+use support::jobs::wait_for;
+use support::upstream::FakeFile;
+use support::wheels::wheel;
+use thief::Thief;
+use tuf_clients::{CLIENTS, Client, Holder, Kind};
+use tuf_mirror::Published;
+use tuf_repo::Key;
+
+const EVIL: &[u8] = b"by the attacker";
+
+/// A daemon with one signed file, and a client of each kind that has seen it.
+struct Site {
+    daemon: Daemon,
+    file: FakeFile,
+    holders: Vec<Holder>,
+}
+
+impl Site {
+    fn new() -> Self {
+        let daemon = Daemon::start(DaemonOptions::alone());
+        let file = wheel("chirontest-kept", "1.0", &[]);
+        let root = std::fs::read(daemon.data_dir().join("tuf/root.json")).unwrap();
+        let mut site = Self {
+            daemon,
+            file,
+            holders: Vec::new(),
+        };
+        let file = site.file.clone();
+        site.publish(&file);
+        site.holders = CLIENTS
+            .iter()
+            .filter_map(|client| Holder::new(*client, &root))
+            .collect();
+        site.all_clients_work();
+        site
+    }
+
+    fn base(&self) -> String {
+        format!("{}/tuf", self.daemon.base())
+    }
+
+    fn target(&self) -> String {
+        format!("files/chirontest-kept/{}", self.file.filename)
+    }
+
+    fn publish(&self, file: &FakeFile) {
+        let result = self.daemon.put_file(&file.filename, &file.bytes);
+        assert_eq!(result["outcome"], "admitted", "{result:#}");
+        let path = format!("files/chirontest-kept/{}", file.filename);
+        wait_for("the file is signed", || Published::by(&self.daemon).target(&path));
+    }
+
+    /// `chiron tuf …` against the daemon, with `--yes`.
+    #[track_caller]
+    fn tuf(&self, args: &[&str]) -> Output {
+        self.daemon.cli(&[&["tuf"], args, &["--yes"]].concat()).expect(0)
+    }
+
+    /// Every client gets the file from the daemon, with whatever state it has.
+    #[track_caller]
+    fn all_clients_work(&self) {
+        for holder in &self.holders {
+            holder
+                .fetch(&self.base(), &[&self.target()])
+                .brings(&holder.client, &[&self.file.bytes]);
+        }
+    }
+
+    /// A client that begins now works as well.
+    #[track_caller]
+    fn new_clients_work(&self) {
+        let first = self.daemon.get("/tuf/metadata/1.root.json").body;
+        for holder in CLIENTS.iter().filter_map(|client| Holder::new(*client, &first)) {
+            holder
+                .fetch(&self.base(), &[&self.target()])
+                .brings(&holder.client, &[&self.file.bytes]);
+        }
+    }
+
+    /// Every client is led to the thief, and takes what a stolen key can sign.
+    #[track_caller]
+    fn all_are_fooled(&self, thief: &Thief, target: &str, content: &[u8]) {
+        for holder in &self.holders {
+            holder
+                .fetch(&thief.base(), &[target])
+                .brings(&holder.client, &[content]);
+        }
+    }
+
+    /// Every client refuses the thief's mirror from now on.
+    #[track_caller]
+    fn all_refuse(&self, thief: &Thief, target: &str, kinds: &[Kind]) {
+        for holder in &self.holders {
+            if holder.client == Client::Tough && !thief.shows_the_new_root() {
+                // tough keeps no roots: to one that the newest root is hidden from, the thief is who he was.
+                continue;
+            }
+            match holder.fetch(&thief.base(), &[target]).result {
+                Err(refusal) => assert!(
+                    kinds.contains(&refusal.kind),
+                    "{:?}: {:?}: {}",
+                    holder.client,
+                    refusal.kind,
+                    refusal.text
+                ),
+                Ok(_) => panic!("{:?} still believes the thief", holder.client),
+            }
+        }
+    }
+
+    fn version(&self, role: &str) -> u64 {
+        Published::by(&self.daemon).version(role)
+    }
+}
+
+/// The timestamp key is stolen: the thief can hold clients on an old state and drive versions up, and nothing else.
+#[test]
+fn the_timestamp_key_is_stolen() {
+    let site = Site::new();
+    let mut thief = Thief::with(&site.daemon, &["timestamp"]);
+    thief.copy(&[&site.target()]);
+    thief.push("timestamp");
+    site.all_are_fooled(&thief, &site.target(), &site.file.bytes);
+    // Whoever saw the thief's version does not see the daemon's any more.
+    for holder in &site.holders {
+        let refusal = holder.refresh(&site.base()).result.unwrap_err();
+        assert_eq!(
+            refusal.kind,
+            Kind::Version,
+            "{:?}: {}",
+            holder.client,
+            refusal.text
+        );
+    }
+
+    site.tuf(&[
+        "rotate",
+        "--revoke",
+        "timestamp",
+        "--reason",
+        "the machine was broken into",
+    ]);
+    assert_eq!(site.version("root"), 2);
+    site.all_clients_work();
+    site.new_clients_work();
+    thief.show_new_roots();
+    site.all_refuse(&thief, &site.target(), &[Kind::Signature]);
+    site.all_clients_work();
+}
+
+/// The online keys and the timestamp key are stolen: the thief signs files. New keys for all three end it, also for
+/// clients to whom he has shown the highest versions that there are.
+#[test]
+fn the_keys_that_the_daemon_holds_are_stolen() {
+    let site = Site::new();
+    let mut thief = Thief::with(&site.daemon, &["online", "timestamp"]);
+    let evil = "files/chirontest-kept/chirontest_kept-6.6-py3-none-any.whl";
+    thief.copy(&[&site.target()]);
+    let bin = Published::by(&site.daemon).bin_of(evil);
+    thief.add_target(&bin, evil, EVIL);
+    thief.push(&bin);
+    thief.push("snapshot");
+    thief.push("timestamp");
+    // This is what the stolen keys are good for: nothing can refuse it before somebody notices.
+    site.all_are_fooled(&thief, evil, EVIL);
+
+    site.tuf(&["rotate", "--recover", "--reason", "the daemon's keys were stolen"]);
+    site.all_clients_work();
+    site.new_clients_work();
+    for holder in &site.holders {
+        let refusal = holder.fetch(&site.base(), &[evil]).result.unwrap_err();
+        assert_eq!(
+            refusal.kind,
+            Kind::Unlisted,
+            "{:?}: {}",
+            holder.client,
+            refusal.text
+        );
+    }
+    thief.show_new_roots();
+    site.all_refuse(&thief, evil, &[Kind::Signature]);
+    // The daemon goes on publishing under the new keys.
+    let next = wheel("chirontest-kept", "2.0", &[]);
+    site.publish(&next);
+    let path = format!("files/chirontest-kept/{}", next.filename);
+    for holder in &site.holders {
+        holder
+            .fetch(&site.base(), &[&path])
+            .brings(&holder.client, &[&next.bytes]);
+    }
+}
+
+/// A delegated role's key is stolen together with the daemon's: what it may sign and no more; and the key that replaces it
+/// is named by `targets`, not by the root.
+#[test]
+fn the_trust_key_is_stolen_too() {
+    let site = Site::new();
+    let mut thief = Thief::with(&site.daemon, &["trust", "online", "timestamp"]);
+    thief.copy(&[&site.target()]);
+    thief.add_target("trust", "trust/trusted_root.json", EVIL);
+    thief.push("trust");
+    thief.publish(&["snapshot", "timestamp"]);
+    site.all_are_fooled(&thief, "trust/trusted_root.json", EVIL);
+
+    site.tuf(&["rotate", "trust", "--reason", "stolen"]);
+    site.tuf(&["rotate", "--recover", "--reason", "stolen"]);
+    site.all_clients_work();
+    for holder in &site.holders {
+        let run = holder.fetch(&site.base(), &["trust/trusted_root.json"]);
+        let content = run
+            .result
+            .unwrap_or_else(|refusal| panic!("{:?}: {}", holder.client, refusal.text));
+        assert_ne!(content, [EVIL], "{:?}", holder.client);
+    }
+    thief.show_new_roots();
+    site.all_refuse(&thief, "trust/trusted_root.json", &[Kind::Signature]);
+}
+
+/// Whoever has the keys of `bins` and of the daemon gives bins to a key of their own.
+#[test]
+fn the_bins_key_is_stolen_too() {
+    let site = Site::new();
+    let mut thief = Thief::with(&site.daemon, &["bins", "online", "timestamp"]);
+    let evil = "files/chirontest-kept/chirontest_kept-6.6-py3-none-any.whl";
+    thief.copy(&[&site.target()]);
+    let bin = Published::by(&site.daemon).bin_of(evil);
+    let own = Key::ed25519();
+    thief.delegate_bin(&bin, &own);
+    thief.add_target(&bin, evil, EVIL);
+    thief.push("bins");
+    thief.push(&bin);
+    thief.publish(&["snapshot", "timestamp"]);
+    site.all_are_fooled(&thief, evil, EVIL);
+
+    site.tuf(&["rotate", "bins", "--reason", "stolen"]);
+    site.tuf(&["rotate", "--recover", "--reason", "stolen"]);
+    site.all_clients_work();
+    site.new_clients_work();
+    thief.show_new_roots();
+    site.all_refuse(&thief, evil, &[Kind::Signature]);
+}
+
+#[test]
+fn the_targets_key_is_stolen_too() {
+    let site = Site::new();
+    let mut thief = Thief::with(&site.daemon, &["targets", "online", "timestamp"]);
+    let evil = "files/chirontest-kept/chirontest_kept-6.6-py3-none-any.whl";
+    thief.copy(&[&site.target()]);
+    // Nearer to the root than any delegation, so it is found first.
+    thief.add_target("targets", evil, EVIL);
+    thief.push("targets");
+    thief.publish(&["snapshot", "timestamp"]);
+    site.all_are_fooled(&thief, evil, EVIL);
+
+    site.tuf(&["rotate", "targets", "--reason", "stolen"]);
+    site.tuf(&["rotate", "--recover", "--reason", "stolen"]);
+    site.all_clients_work();
+    site.new_clients_work();
+    thief.show_new_roots();
+    site.all_refuse(&thief, evil, &[Kind::Signature]);
+}
+
+/// One of three root keys of which two must sign: its thief signs nothing, and it is exchanged under the two that are left.
+#[test]
+fn a_root_key_below_the_threshold_is_stolen() {
+    let site = Site::new();
+    for label in ["root-alice", "root-bob", "root-carol"] {
+        let ring = site.daemon.data_dir().join("keys/tuf");
+        site.daemon
+            .local_cli(&[
+                "tuf",
+                "keys",
+                "generate",
+                label,
+                "--keys-dir",
+                ring.to_str().unwrap(),
+            ])
+            .expect(0);
+    }
+    let people = ["--key", "root-alice", "--key", "root-bob", "--key", "root-carol"];
+    site.tuf(
+        &[
+            &["rotate", "root"],
+            &people[..],
+            &["--threshold", "2", "--reason", "three people"],
+        ]
+        .concat(),
+    );
+    assert_eq!(site.version("root"), 2);
+    site.all_clients_work();
+
+    let mut thief = Thief::with(&site.daemon, &["root-bob"]);
+    thief.copy(&[&site.target()]);
+    let own = Key::ed25519();
+    thief.take_over("timestamp", &own);
+    site.all_refuse(&thief, &site.target(), &[Kind::Signature]);
+    site.all_clients_work();
+
+    site.tuf(&[
+        "rotate",
+        "--revoke",
+        "root-bob",
+        "--reason",
+        "bob's laptop was stolen",
+    ]);
+    let root = Published::by(&site.daemon).doc("root");
+    assert_eq!(root["version"], 3);
+    let named = root["roles"]["root"]["keyids"].as_array().unwrap();
+    assert_eq!((named.len(), &root["roles"]["root"]["threshold"]), (3, &2.into()));
+    assert!(!named.contains(&thief.key_id("root-bob").into()), "{named:?}");
+    site.all_clients_work();
+    site.new_clients_work();
+}
+
+/// Clients that slept through every change find their way from the first root.
+#[test]
+fn clients_that_missed_many_rotations_follow() {
+    let site = Site::new();
+    for (round, role) in [
+        "timestamp",
+        "snapshot",
+        "root",
+        "online",
+        "root",
+        "targets",
+        "bins",
+        "trust",
+    ]
+    .iter()
+    .enumerate()
+    {
+        site.tuf(&["rotate", role, "--reason", &format!("round {round}")]);
+    }
+    site.tuf(&["renew", "root", "targets", "trust", "bins"]);
+    assert!(site.version("root") >= 6, "{}", site.version("root"));
+    site.all_clients_work();
+    site.new_clients_work();
+}
+
+/// Other numbers of bins: a client with old state does not take the missing names for a rollback.
+#[test]
+fn clients_with_old_state_follow_other_numbers_of_bins() {
+    let site = Site::new();
+    for bins in ["16", "64", "256"] {
+        site.tuf(&["rebin", bins, "--reason", "a test"]);
+        let published = Published::by(&site.daemon);
+        assert_eq!(published.bins().len().to_string(), bins);
+        assert!(published.target(&site.target()).is_some());
+        site.all_clients_work();
+    }
+    site.new_clients_work();
+}
+
+/// A backup from before is put back: the daemon would publish versions that clients have seen already. `--versions-from`
+/// goes above them.
+#[test]
+fn a_restored_backup_catches_up_with_its_clients() {
+    let mut site = Site::new();
+    site.daemon.stop();
+    let backup = site.daemon.home().join("backup");
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let copied = std::process::Command::new("cp")
+            .args(["-a"])
+            .args([from, to])
+            .status();
+        assert!(copied.unwrap().success());
+    };
+    let data = site.daemon.data_dir().to_owned();
+    copy(&data, &backup);
+    site.daemon.restart();
+    for _ in 0..5 {
+        site.tuf(&["publish", "--resign"]);
+    }
+    site.publish(&wheel("chirontest-kept", "2.0", &[]));
+    site.all_clients_work();
+    let seen = site.version("timestamp");
+
+    site.daemon.stop();
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&backup, &data);
+    site.daemon.restart();
+    assert!(site.version("timestamp") < seen);
+    for holder in &site.holders {
+        let refusal = holder.refresh(&site.base()).result.unwrap_err();
+        assert_eq!(
+            refusal.kind,
+            Kind::Version,
+            "{:?}: {}",
+            holder.client,
+            refusal.text
+        );
+    }
+    site.tuf(&["publish", "--versions-from", &(seen + 1_000).to_string()]);
+    site.all_clients_work();
+    site.new_clients_work();
+}
