@@ -124,7 +124,10 @@ const OF_THE_STORE: &[(&str, &[&str])] = &[
     ("index", &["Digest"]),
     ("publish", &["*"]),
     ("ceremony", &["Digest"]),
-    ("proxy", &["BlobError", "BlobOptions", "BlobStore", "Digest", "OpenBlob"]),
+    (
+        "proxy",
+        &["BlobError", "BlobOptions", "BlobStore", "Digest", "OpenBlob"],
+    ),
     ("tuf_client", &["Digest"]),
     ("catalog", &["*"]),
     ("policy", &["Digest", "digest"]),

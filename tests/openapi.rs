@@ -102,6 +102,10 @@ fn every_described_question_is_answered() {
         let Some(operation) = methods.get("get") else {
             continue;
         };
+        // A signing request is there only while one waits; tests/tuf_production.rs asks for one.
+        if path == "/api/v1/tuf/requests/{id}" {
+            continue;
+        }
         let mut path = path.clone();
         for (name, value) in [
             ("sha256", &*file.sha256),

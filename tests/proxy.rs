@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use chiron_storage::Digest;
@@ -44,6 +45,9 @@ async fn curated() -> Daemon {
     daemon
 }
 
+/// `None` where the installer is not there.
+type Install = fn(&Proxy, &Path, &[&str]) -> Option<Output>;
+
 fn pip(proxy: &Proxy, into: &Path, what: &[&str]) -> Option<Output> {
     let pip = client("pip-new", "pip")?;
     Some(pip_install(&pip, proxy.home(), &proxy.index_url(), into, what))
@@ -80,7 +84,7 @@ fn verified(upstream: &str, root: &Path, targets: &[String]) -> Value {
 async fn pip_and_uv_install_what_was_ingested() {
     let daemon = curated().await;
     let proxy = Proxy::before(&daemon, &[]);
-    let installers: [fn(&Proxy, &Path, &[&str]) -> Option<Output>; 2] = [pip, uv];
+    let installers: [Install; 2] = [pip, uv];
     for (n, install) in installers.into_iter().enumerate() {
         let into = proxy.home().join(format!("into-{n}"));
         if let Some(output) = install(&proxy, &into, &["chirontest-app"]) {
@@ -201,8 +205,7 @@ async fn it_says_what_it_has_verified() {
     let ready = proxy.readyz();
     assert_eq!(ready["ready"], true, "{ready}");
     assert_eq!(ready["verified"]["root"], 1, "{ready}");
-    let status = daemon.cli_json(&["log", "checkpoint"]);
-    assert!(ready["log_size"].as_u64().unwrap() > 0, "{ready} {status}");
+    assert!(ready["log_size"].as_u64().unwrap() > 0, "{ready}");
     assert!(proxy.stderr().contains("verified: root 1"), "{}", proxy.stderr());
 
     drop(daemon);
@@ -237,7 +240,7 @@ async fn a_candidate_is_judged_and_published_before_it_is_handed_out() {
         );
         assert!(row["url"].as_str().unwrap().starts_with("../../files/"), "{row}");
     }
-    let installers: [fn(&Proxy, &Path, &[&str]) -> Option<Output>; 2] = [pip, uv];
+    let installers: [Install; 2] = [pip, uv];
     let mut installed = false;
     for (n, install) in installers.into_iter().enumerate() {
         let into = proxy.home().join(format!("into-{n}"));
@@ -386,6 +389,20 @@ async fn fifty_who_want_one_file_cost_one_fetch() {
         .filter(|path| path.contains("/tuf/targets/files/"))
         .count();
     assert_eq!(fetched, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_host_cannot_read_through_it() {
+    let daemon = Daemon::start(DaemonOptions::alone());
+    let proxy = Proxy::before(&daemon, &[]);
+    let mut stream = std::net::TcpStream::connect(proxy.addr()).unwrap();
+    stream
+        .write_all(b"GET /simple/ HTTP/1.1\r\nHost: rebound.example:8090\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    assert_eq!(proxy.get("/simple/", &[]).status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

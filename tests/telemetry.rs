@@ -168,7 +168,7 @@ async fn counters_move_with_what_happens() {
         ("chiron_decide_duration_seconds_count", 2.0),
         ("chiron_seal_duration_seconds_count", 1.0),
         ("chiron_commit_duration_seconds_count", 2.0),
-        ("chiron_log_size", 3.0),
+        ("chiron_log_size", 2.0),
         (
             "chiron_http_requests_total{route=\"simple-page\",status=\"200\"}",
             1.0,

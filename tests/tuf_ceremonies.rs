@@ -294,7 +294,7 @@ fn another_number_of_bins_and_back() {
     let daemon = daemon();
     let client = Client::of(&daemon);
     client.refresh(&daemon).expect(0);
-    for bins in ["16", "1024", "256"] {
+    for bins in ["512", "1024", "256"] {
         daemon
             .cli(&["tuf", "rebin", bins, "--reason", "a test"])
             .expect(0);

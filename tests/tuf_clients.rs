@@ -220,11 +220,10 @@ fn odd_but_sound_filenames_are_found_by_every_client() {
         let ending = format!("/{}", file.filename);
         let path = wait_for("the file is signed", || {
             let published = Published::by(&daemon);
-            let found = published.bins().iter().find_map(|bin| {
+            published.bins().iter().find_map(|bin| {
                 let targets = published.doc(bin)["targets"].as_object().unwrap().clone();
                 targets.keys().find(|path| path.ends_with(&ending)).cloned()
-            });
-            found
+            })
         });
         paths.insert(path, &file.bytes);
     }
@@ -294,5 +293,57 @@ fn a_mirror_without_keys_serves_every_client() {
         holder
             .fetch(&server.base(), &[&path, &page])
             .brings(&client, &[&file.bytes, &served]);
+    }
+}
+
+/// Somebody with access to the daemon's folder changes one digit of one file. Served as it lies there, it is refused by every
+/// client, whichever file it is; put back, it is taken again.
+#[test]
+fn one_changed_digit_in_any_metadata_file_is_refused_by_every_client() {
+    let file = wheel("chirontest-signed", "1.0", &[]);
+    let daemon = a_daemon_with(&[&file]);
+    let (path, published) = (target_of(&file), Published::by(&daemon));
+    let bin = published.bin_of(&path);
+    for (role, target) in [
+        ("timestamp", path.as_str()),
+        ("snapshot", &path),
+        ("targets", &path),
+        ("bins", &path),
+        (&bin, &path),
+        ("trust", TRUST),
+    ] {
+        let address = tuf_repo::address(role, published.version(role));
+        let on_disk = daemon
+            .data_dir()
+            .join("tuf/metadata")
+            .join(address.rsplit('/').next().unwrap());
+        let good = std::fs::read(&on_disk).unwrap();
+        assert_eq!(good, published.files[role], "{role}");
+        let mut changed = good.clone();
+        let digit = String::from_utf8(good.clone())
+            .unwrap()
+            .find("\"sig\":\"")
+            .unwrap()
+            + 7;
+        changed[digit] = if changed[digit] == b'0' { b'1' } else { b'0' };
+        std::fs::write(&on_disk, &changed).unwrap();
+        assert_eq!(
+            daemon.get(&address).body,
+            changed,
+            "{role} is served as it lies there"
+        );
+        for client in CLIENTS {
+            let Some(holder) = Holder::new(client, &root(&daemon)) else {
+                continue;
+            };
+            let refusal = holder.fetch(&base(&daemon), &[target]).result.unwrap_err();
+            let kinds = [Kind::Signature, Kind::Integrity];
+            assert!(kinds.contains(&refusal.kind), "{role}: {client:?}: {refusal:?}");
+            std::fs::write(&on_disk, &good).unwrap();
+            let run = holder.fetch(&base(&daemon), &[target]);
+            assert!(run.result.is_ok(), "{role}: {client:?}: {:?}", run.result);
+            std::fs::write(&on_disk, &changed).unwrap();
+        }
+        std::fs::write(&on_disk, &good).unwrap();
     }
 }

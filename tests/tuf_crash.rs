@@ -69,7 +69,9 @@ fn is_the_old_one(daemon: &Daemon, before: &Whole, file: &FakeFile) {
     assert_eq!(&served(daemon).unwrap(), before);
     assert_eq!(page(daemon), target(daemon, before, "simple/demo/index.json"));
     assert_eq!(
-        daemon.get(&format!("/files/{}/{}", file.sha256, file.filename)).status,
+        daemon
+            .get(&format!("/files/{}/{}", file.sha256, file.filename))
+            .status,
         403,
         "file routes refuse at once"
     );
@@ -85,7 +87,12 @@ fn is_the_new_one(daemon: &Daemon, before: &Whole) -> Whole {
     assert_eq!(page(daemon), target(daemon, &after, "simple/demo/index.json"));
     assert!(after.version("timestamp") > before.version("timestamp"));
     assert!(after.version("snapshot") > before.version("snapshot"));
-    assert!(after.versions.iter().all(|(role, version)| *version >= before.version(role)));
+    assert!(
+        after
+            .versions
+            .iter()
+            .all(|(role, version)| *version >= before.version(role))
+    );
     assert_eq!(on_disk(daemon.data_dir()).unwrap(), after);
     after
 }
@@ -104,7 +111,10 @@ fn interrupted_at(obstacle: impl FnOnce(&Whole) -> String) {
 
 /// The bin of a path: its versions are a multiple of 16,384 and its number.
 fn next_version_of_bin(before: &Whole, role: &str) -> u64 {
-    let bins = before.versions.iter().filter(|(role, _)| role.starts_with("bin-"));
+    let bins = before
+        .versions
+        .iter()
+        .filter(|(role, _)| role.starts_with("bin-"));
     let highest = bins.map(|(_, version)| *version).max().unwrap();
     let number = u64::from_str_radix(&role["bin-".len()..], 16).unwrap();
     (highest / 16_384 + 1) * 16_384 + number
@@ -197,7 +207,11 @@ fn an_older_timestamp_is_replaced_at_start() {
     daemon.restart();
     let after = served(&daemon).unwrap();
     assert_eq!(after.targets, newest.targets);
-    assert_eq!(after.version("timestamp"), newest.version("timestamp") + 1, "signed again at start");
+    assert_eq!(
+        after.version("timestamp"),
+        newest.version("timestamp") + 1,
+        "signed again at start"
+    );
     assert_eq!(after.version("snapshot"), newest.version("snapshot"));
 }
 
@@ -254,11 +268,20 @@ fn any_moment_will_do() {
         daemon.kill9();
         let acknowledged = handing_in.join().unwrap();
         let left = on_disk(daemon.data_dir()).unwrap_or_else(|error| panic!("round {round}: {error}"));
-        assert!(left.versions.iter().all(|(role, version)| *version >= last.version(role)));
+        assert!(
+            left.versions
+                .iter()
+                .all(|(role, version)| *version >= last.version(role))
+        );
         admitted.extend(acknowledged);
         daemon.restart();
         let after = served(&daemon).unwrap_or_else(|error| panic!("round {round}: {error}"));
-        assert!(after.versions.iter().all(|(role, version)| *version >= left.version(role)));
+        assert!(
+            after
+                .versions
+                .iter()
+                .all(|(role, version)| *version >= left.version(role))
+        );
         for file in &admitted {
             let path = format!("files/demo/{}", file.filename);
             assert_eq!(after.sha256(&path), file.sha256, "round {round}: {path}");

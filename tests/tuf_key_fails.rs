@@ -15,7 +15,7 @@ use support::daemon::{Daemon, DaemonOptions, Output};
 use support::wheels::wheel;
 
 /// How long the daemon may take to say or do something by itself.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Mirror {
     daemon: Daemon,
@@ -169,6 +169,9 @@ fn a_change_is_published_by_itself_once_the_service_is_well() {
     mirror.vault.server.set(Fault::Hang);
     hand_in(&mirror, "2.0");
     mirror.complains(&["no answer within 1s"]);
+    let doctor = mirror.daemon.local_cli(&["doctor"]);
+    assert!(doctor.stdout.contains("vault does not sign"), "{doctor}");
+    assert!(doctor.stdout.contains("is the first to expire"), "{doctor}");
     assert_eq!(mirror.timestamp(), before);
     mirror.vault.server.set(Fault::None);
     mirror.recovers(version);

@@ -1,5 +1,5 @@
 //! Promise: whoever runs in AWS or Azure uses the keys there with the identity that the machine, container or person has,
-//! and is told what is missing. Against stand-ins (support/key_services): docs/keys.md says what that proves.
+//! and is told what is missing. Against stand-ins (`tests/support/key_services/`): docs/keys-services.md says what that proves.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "support/key_services/mod.rs"]

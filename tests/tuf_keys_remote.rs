@@ -1,6 +1,6 @@
 //! Promise: a key may stay in Vault or AWS KMS, or in a secret store. It is found, pinned and used there; what is wrong is
 //! said in words without a secret in them, within the time that was set; and a wrong signature is no signature. Against
-//! stand-ins (support/key_services): docs/keys.md says what that proves.
+//! stand-ins (`tests/support/key_services/`): docs/keys-services.md says what that proves.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "support/key_services/mod.rs"]

@@ -184,7 +184,7 @@ fn no_secret_is_printed_logged_or_kept_beside() {
         &["import", file.to_str().unwrap()],
     ] {
         let mut command = ring.with_passphrase("ring", args);
-        said += &run(command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1")).to_string();
+        said += &run(command.env("CHIRON_LOG", "trace").env("RUST_BACKTRACE", "1")).to_string();
     }
     said += &fs::read_to_string(ring.path("ring/ring.json")).unwrap();
     assert!(!said.contains(PASSPHRASE), "{said}");
@@ -224,8 +224,9 @@ fn the_configuration_shows_no_passphrase() {
 }
 
 #[test]
-fn the_process_leaves_no_core_dump() {
-    let daemon = Daemon::start(DaemonOptions::alone().env("CHIRON_TUF_PASSPHRASE", PASSPHRASE));
+fn a_daemon_logs_no_secret_and_leaves_no_core_dump() {
+    let options = DaemonOptions::alone().env("CHIRON_TUF_PASSPHRASE", PASSPHRASE);
+    let daemon = Daemon::start(options.env("CHIRON_LOG", "trace"));
     let process = format!("/proc/{}", daemon.pid());
     let limits = fs::read_to_string(format!("{process}/limits")).unwrap();
     let cores = limits
@@ -235,6 +236,19 @@ fn the_process_leaves_no_core_dump() {
     assert_eq!(cores.split_whitespace().nth(4), Some("0"), "{cores}");
     // A process that may not be dumped or traced belongs to root under /proc, whoever runs it.
     assert_eq!(fs::metadata(format!("{process}/environ")).unwrap().uid(), 0);
-    let log = daemon.stderr() + &daemon.stdout();
-    assert!(!log.contains(PASSPHRASE), "{log}");
+
+    let ring = daemon.data_dir().join("keys/tuf");
+    assert!(!ring.join("passphrase").exists());
+    let said =
+        daemon.stderr() + &daemon.stdout() + &daemon.get("/readyz").text() + &daemon.get("/metrics").text();
+    assert!(!said.contains(PASSPHRASE), "{said}");
+    let mut keys = 0;
+    for file in fs::read_dir(ring).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        if let Some(body) = text.lines().nth(1).filter(|_| text.starts_with("-----BEGIN")) {
+            keys += 1;
+            assert!(!said.contains(body), "{said}");
+        }
+    }
+    assert!(keys >= 6, "{keys} keys");
 }

@@ -4,8 +4,11 @@
 
 mod support;
 
-use support::daemon::{Daemon, DaemonOptions};
-use support::people::{Client, Person, ids, merge, request_for, role, says, status};
+use std::time::Duration;
+
+use serde_json::json;
+use support::daemon::{Daemon, DaemonOptions, cli};
+use support::people::{Client, Person, ids, keys_changed, merge, request_for, role, says, status};
 use support::site::{Site, have};
 
 const ROLES: [&str; 4] = ["root", "targets", "trust", "bins"];
@@ -18,6 +21,11 @@ fn a_first_root_of_people_is_in_force_when_every_threshold_is_met() {
     assert_eq!(status(daemon)["state"], "waiting");
     assert_eq!(daemon.get("/tuf/metadata/1.root.json").status, 404);
     assert_eq!(daemon.get("/tuf/metadata/timestamp.json").status, 404);
+    let ready = daemon.get("/readyz");
+    assert!(
+        ready.text().contains("the first root waits for signatures"),
+        "{ready}"
+    );
     let again = site.tuf(&["init"]).expect(0);
     assert_eq!(status(daemon)["state"], "waiting", "{again}");
     let second = site.tuf(&["init", "--production", "--root-key", &site.dora.public_file()]);
@@ -302,4 +310,71 @@ fn requests_are_written_out_again_and_listed_for_people() {
     assert!(site.waiting().is_empty());
     let gone = merge(&site.daemon, &signature);
     says(&gone.expect(1), &["nothing that waits"]);
+}
+
+#[test]
+fn a_changed_policy_asks_the_holders_of_trust_by_itself() {
+    let site = Site::live();
+    let client = Client::of(&site.daemon);
+    let signed = |site: &Site| {
+        let out = site.daemon.home().join("trust");
+        let _ = std::fs::remove_dir_all(&out);
+        cli(
+            site.daemon.home(),
+            &[
+                "tuf",
+                "verify",
+                site.daemon.base(),
+                "--root",
+                site.daemon.data_dir().join("tuf/root.json").to_str().unwrap(),
+                "--target",
+                "trust/policy.json",
+                "--download",
+                out.to_str().unwrap(),
+            ],
+        )
+        .expect(0);
+        std::fs::read_to_string(out.join("trust/policy.json")).unwrap()
+    };
+    let use_policy = |profile: &str| {
+        let change = json!({ "policy": { "profile": profile }, "reason": "a test" });
+        let answer = site
+            .daemon
+            .admin("PUT", "/api/v1/policy", change.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{answer}");
+    };
+    let asked = |not: &str| {
+        for _ in 0..300 {
+            let waiting = site.waiting();
+            let id = waiting
+                .first()
+                .map(|waiting| waiting["id"].as_str().unwrap().to_owned());
+            if let Some(id) = id.filter(|id| id != not) {
+                assert_eq!(waiting.len(), 1, "{waiting:#?}");
+                assert_eq!(waiting[0]["requests"][0]["role"], "trust");
+                return id;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("nothing was asked for:\n{}", site.daemon.stderr());
+    };
+    use_policy("strict");
+    let first = asked("");
+    // Nothing that people have not signed reaches a client.
+    assert!(signed(&site).contains("\"profile\":\"standard\""));
+    // Another change before they sign: nobody should sign a policy that is not in force any more.
+    use_policy("audit");
+    let second = asked(&first);
+    let ready = site.daemon.get("/readyz");
+    assert!(ready.text().contains(&second), "{ready}");
+    let out = site.daemon.home().join("tuf-requests");
+    site.tuf(&["requests", "export", "--out", out.to_str().unwrap()])
+        .expect(0);
+    site.merge_all("trust", 2, &[&site.dora, &site.emil]);
+    assert!(site.waiting().is_empty());
+    assert!(signed(&site).contains("\"profile\":\"audit\""));
+    client.refresh(&site.daemon).expect(0);
+    let event = keys_changed(&site.daemon).pop().unwrap();
+    assert_eq!(event["by"], "chiron");
+    assert_eq!(event["versions"], json!({"trust": 2}));
 }

@@ -28,9 +28,15 @@ const FIRST_PUBLICATION: Duration = Duration::from_secs(10);
 const LAST_PUBLICATION: Duration = Duration::from_secs(5);
 
 /// What `[tuf]` says of keys. With `prompt` a person is asked for what is missing, if there is one at a terminal.
+///
+/// New keys are the daemon's: a passphrase that somebody types for them would keep it from starting by itself.
 pub fn key_settings(configured: &config::Tuf, prompt: bool) -> KeySettings {
     let passphrase = configured.passphrase_file.clone();
-    KeySettings::here(configured.key_timeout.duration(), passphrase, prompt)
+    let settings = KeySettings::here(configured.key_timeout.duration(), passphrase, prompt);
+    KeySettings {
+        passphrase: settings.passphrase.for_a_daemon(),
+        ..settings
+    }
 }
 
 /// What `[tuf]` says of publishing.
@@ -76,7 +82,11 @@ pub(super) fn trust_documents(policy: InForce, trust: Trust) -> TrustDocuments {
         let mut documents = vec![("policy.json".to_owned(), policy_document(&policy))];
         // The first is the one that clients look for; the others are named as they are configured.
         for (index, (name, bytes)) in trust.documents().into_iter().enumerate() {
-            let name = if index == 0 { "trusted_root".to_owned() } else { name };
+            let name = if index == 0 {
+                "trusted_root".to_owned()
+            } else {
+                name
+            };
             documents.push((format!("{name}.json"), bytes));
         }
         documents

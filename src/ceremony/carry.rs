@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use chiron_tuf::{Document, Envelope, KeyLabels, Need, Role, Root, Signature, SigningRequest, Targets, sign};
+use chiron_tuf::{KeyLabels, RequestError, Role, Root, Signature, SigningRequest, Targets, sign};
 use jiff::Timestamp;
 
-use super::edit::{self, Content, Drafted, InForce};
+use super::edit::{self, Drafted, InForce};
+use super::request::request;
 use super::{Ceremonies, CeremonyError, view};
 use crate::api::{TufChange, TufPublished};
 use crate::catalog::{Actor, KeysChanged, KeysInForce};
-use crate::publish::{Pending, PendingDocument, Plan, SignedRole, end_pending};
+use crate::publish::{Pending, PendingDocument, Plan, PublishError, SignedRole, end_pending};
 
 /// A change as it was asked for.
 pub(super) struct Asked {
@@ -100,6 +101,8 @@ impl Ceremonies {
                 change.published = Some(published);
                 Ok(change)
             }
+            // The process ends, and it may be in force or not: the next start finds out, and finishes it.
+            Err(error @ CeremonyError::Publish(PublishError::Stopping)) => Err(error),
             Err(error) => {
                 // Nobody waits for it, and what was asked for did not happen.
                 self.publisher.forget_pending(id).await?;
@@ -309,7 +312,7 @@ impl Ceremonies {
 }
 
 /// Why a change can never be put in force any more; `None` while it can.
-pub(super) fn overtaken(pending: &Pending, in_force: Option<&InForce>) -> Option<chiron_tuf::RequestError> {
+pub(super) fn overtaken(pending: &Pending, in_force: Option<&InForce>) -> Option<RequestError> {
     pending
         .documents
         .iter()
@@ -317,58 +320,8 @@ pub(super) fn overtaken(pending: &Pending, in_force: Option<&InForce>) -> Option
         .find_map(|document| follows(&document.request, in_force).err())
 }
 
-fn follows(request: &SigningRequest, in_force: Option<&InForce>) -> Result<(), chiron_tuf::RequestError> {
+fn follows(request: &SigningRequest, in_force: Option<&InForce>) -> Result<(), RequestError> {
     request.follows(in_force.map(|in_force| in_force.version(request.role())))
-}
-
-fn request(
-    in_force: Option<&InForce>,
-    draft: &Drafted,
-    labels: &KeyLabels,
-    now: Timestamp,
-) -> Result<SigningRequest, CeremonyError> {
-    fn file<T: Document>(envelope: &Envelope<T>) -> Result<Vec<u8>, CeremonyError> {
-        Ok(envelope.to_bytes().map_err(edit::EditError::from)?)
-    }
-    // Only the labels of keys that it is about: others are nobody's business.
-    let mut known = draft.public.clone();
-    known.extend(in_force.map(InForce::public).unwrap_or_default());
-    if let Content::Root(root) = &draft.after {
-        known.extend(root.keys.clone());
-    }
-    if let Content::Targets(targets) = &draft.after {
-        known.extend(targets.delegations.iter().flat_map(|all| all.keys.clone()));
-    }
-    let labels: KeyLabels = labels
-        .iter()
-        .filter(|(id, _)| known.contains_key(id))
-        .map(|(id, label)| (*id, label.clone()))
-        .collect();
-    Ok(match &draft.after {
-        Content::Root(after) => {
-            let bytes = in_force.map(|in_force| file(&in_force.root)).transpose()?;
-            let before = in_force
-                .zip(bytes.as_deref())
-                .map(|(in_force, bytes)| (&in_force.root.signed, bytes));
-            SigningRequest::of_root(before, after, &labels, now)?
-        }
-        Content::Targets(after) => {
-            let before = in_force.map(|in_force| match draft.role {
-                Role::Trust => &in_force.trust,
-                Role::Bins => &in_force.bins,
-                _ => &in_force.targets,
-            });
-            let bytes = before.map(file).transpose()?;
-            let before = before
-                .zip(bytes.as_deref())
-                .map(|(before, bytes)| (&before.signed, bytes));
-            let need = Need {
-                whose: draft.role.to_string(),
-                keys: draft.keys.clone(),
-            };
-            SigningRequest::of_targets(draft.role, before, after, need, &draft.public, &labels, now)?
-        }
-    })
 }
 
 fn signed_roles(pending: &Pending) -> Result<Vec<SignedRole>, CeremonyError> {

@@ -54,6 +54,12 @@ impl<'a> Chooser<'a> {
         &mut self,
         choices: &[TufKeyChoice],
     ) -> Result<BTreeSet<KeyId>, CeremonyError> {
+        if choices.len() > MAX_KEYS {
+            return Err(CeremonyError::Asked(format!(
+                "{} keys were given; a role has at most {MAX_KEYS}",
+                choices.len()
+            )));
+        }
         let mut ids = BTreeSet::new();
         for choice in choices {
             let public = match &choice.pem {
@@ -130,6 +136,14 @@ impl<'a> Chooser<'a> {
                 .is_ok_and(|key| key.place.is_online())
     }
 
+    /// Whether each of these can have a successor: asked before the first is made, so that none is left over.
+    pub(super) fn can_be_succeeded(&self, ids: &BTreeSet<KeyId>) -> Result<(), CeremonyError> {
+        for id in ids {
+            place_of_successor(&self.keyring.find(&id.to_string())?)?;
+        }
+        Ok(())
+    }
+
     /// A new key where the old one is, of the same kind.
     pub(super) async fn successor(&mut self, old: &KeyId) -> Result<KeyId, CeremonyError> {
         if let Some(new) = self.successors.get(old) {
@@ -163,7 +177,7 @@ impl<'a> Chooser<'a> {
         } else {
             let made = self.keyring.generate(label, scheme, place, self.now).await?;
             self.notes
-                .push(format!("made the key {} in {}", made.label, made.place.kind()));
+                .push(format!("made the key {} ({})", made.label, made.place.kind()));
             made.public
         };
         let id = public.id();

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `edit` | from the documents in force and a plan to the documents that carry it out; pure |
 //! | `choose` | which keys: of the ring, handed over, or new ones in the stores of old ones |
+//! | `request` | what signers are given |
 //! | `carry` | signs what can be signed here, lets the rest wait, puts what is complete in force, and logs it |
 //! | `init`, `rotate` | from what an operator asks for to a plan |
 //! | `merge` | detached signatures, and what waits for them |
@@ -20,6 +21,7 @@ mod edit;
 mod error;
 mod init;
 mod merge;
+mod request;
 mod resume;
 mod rotate;
 mod status;

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chiron_tuf::{KeyId, RoleKeys, Threshold};
+use chiron_tuf::{BinCount, KeyId, RoleKeys, Threshold};
 use jiff::Timestamp;
 
 use super::carry::Asked;
 use super::choose::{Chooser, role_keys};
-use super::edit::InForce;
+use super::edit::{EditError, InForce};
 use super::{Ceremonies, CeremonyError, reason};
 use crate::api::{TufChange, TufRebin, TufRotate};
 use crate::catalog::Actor;
@@ -62,8 +62,19 @@ impl Ceremonies {
         let reason = reason(&ask.reason)?;
         self.in_force().await?.ok_or(CeremonyError::NotInitialised)?;
         let count = u16::try_from(ask.bins).map_err(|_| {
-            CeremonyError::Asked(format!("{} bins are not possible; 16 to 16,384 are", ask.bins))
+            CeremonyError::Asked(format!(
+                "{} bins are not possible; a power of two from 16 to 16384 is",
+                ask.bins
+            ))
         })?;
+        let targets = self.publisher.target_count();
+        let least = BinCount::for_targets(targets);
+        if BinCount::new(count).map_err(EditError::from)? < least {
+            return Err(CeremonyError::Asked(format!(
+                "{count} bins are too few for {targets} targets: {} or more keep the updates of clients small, and the daemon would spread them over so many again",
+                least.get()
+            )));
+        }
         let asked = Asked {
             what: format!("rebin to {count}"),
             reason,
@@ -258,6 +269,7 @@ async fn amended(
         }
         Amendment::Kept => before.keyids().clone(),
         Amendment::Succeeded => {
+            chooser.can_be_succeeded(before.keyids())?;
             let mut successors = BTreeSet::new();
             for id in before.keyids() {
                 successors.insert(chooser.successor(id).await?);

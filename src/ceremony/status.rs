@@ -11,8 +11,9 @@ use super::{Ceremonies, CeremonyError};
 use crate::api::{
     TUF_STATUS_SCHEMA, TufExpiry, TufGeneration, TufRole, TufRoleKey, TufState, TufStatus, TufTrustedRoot,
 };
+use crate::catalog::Actor;
 use crate::keys::KeyRecord;
-use crate::publish::{Duty, RoleHealth};
+use crate::publish::{Duty, Pending, RoleHealth};
 
 impl Ceremonies {
     /// How everything stands.
@@ -58,6 +59,33 @@ impl Ceremonies {
             waiting,
             warnings,
         })
+    }
+
+    /// What people should sign soon, in sentences for an operator: a first root, and what follows from a change of policy
+    /// or trusted roots. Other changes were asked for by somebody who looks after them.
+    pub async fn wanted(&self) -> Vec<String> {
+        let pending = match self.publisher.pending().await {
+            Ok(pending) => pending,
+            Err(error) => return vec![format!("what waits for signatures cannot be read: {error}")],
+        };
+        let sentence = |pending: &Pending| {
+            let first = pending
+                .documents
+                .iter()
+                .any(|document| document.request.replaces().is_none());
+            let what = if first {
+                "nothing is signed yet: the first root waits for signatures"
+            } else if pending.by == Actor::Chiron {
+                "policy or trusted roots changed, and clients see the old ones until people sign"
+            } else {
+                return None;
+            };
+            Some(format!(
+                "{what} (change {}; `chiron tuf requests list` says whose)",
+                pending.id
+            ))
+        };
+        pending.iter().filter_map(sentence).collect()
     }
 
     /// The root that clients are given, as its file.

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use http::Method;
 
 use super::client::{Client, ClientError, Payload};
+use super::output::note;
 use crate::api::{FileResult, JobState, JobView, Progress};
 
 /// Between two looks at a job whose event stream broke.
@@ -90,6 +91,9 @@ impl Told {
 /// Tells what the events did not.
 fn finish(job: JobView, told: &mut Told, tell: &mut impl FnMut(Happening)) -> JobView {
     told.files(&job, tell);
+    if let Some(text) = &job.note {
+        note(text);
+    }
     tell(Happening::Progress(job.progress));
     job
 }

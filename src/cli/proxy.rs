@@ -15,7 +15,7 @@ use super::context::Context;
 use super::exit::{ExitStatus, Failure};
 use super::output::note;
 use super::serve::{LOG_VARIABLE, Stop, bind, client_lines, listen_address, reachable};
-use crate::config::{ByteSize, Period};
+use crate::config::{ByteSize, Period, RedactedUrl};
 use crate::http::{ServeLimits, serve_each};
 use crate::proxy::{KeptError, Proxy, ProxyError, Settings};
 use crate::telemetry::init_logs;
@@ -35,7 +35,7 @@ pub struct ProxyArgs {
     root: PathBuf,
     /// The Chiron whose repository is verified
     #[arg(long, value_name = "URL", value_parser = web_address)]
-    upstream: Url,
+    upstream: RedactedUrl,
     /// IP address and port; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = LISTEN, value_parser = listen_address)]
     listen: SocketAddr,
@@ -56,12 +56,10 @@ pub struct ProxyArgs {
     timeout: Period,
 }
 
-pub(super) fn web_address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{error}; write it like http://HOST:PORT"))?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        _ => Err("write it like http://HOST:PORT".to_owned()),
-    }
+/// An address that may hold a password.
+pub(super) fn web_address(text: &str) -> Result<RedactedUrl, String> {
+    text.parse()
+        .map_err(|_| "write it like http://HOST:PORT".to_owned())
 }
 
 /// Listens, serves, and ends on a signal.
@@ -70,7 +68,7 @@ pub async fn run(context: &Context, args: ProxyArgs) -> Result<ExitStatus, Failu
         Failure::file("read the root", &args.root, &error)
             .next("`chiron tuf root` on the daemon's machine prints it; docs/proxy.md says how to bring it here safely")
     })?;
-    let state = state_folder(args.state.as_deref(), &args.upstream)?;
+    let state = state_folder(args.state.as_deref(), args.upstream.expose())?;
     if context.global.dry_run {
         context
             .out
@@ -84,11 +82,12 @@ pub async fn run(context: &Context, args: ProxyArgs) -> Result<ExitStatus, Failu
     }
     start_logs()?;
     let settings = Settings {
-        upstream: args.upstream.clone(),
+        upstream: args.upstream.expose().clone(),
         signed_only: args.signed_only,
         fresh_for: args.fresh_for.duration(),
         keep: args.keep.bytes(),
         patience: Patience::stalling_after(args.timeout.duration()),
+        loopback: args.listen.ip().is_loopback(),
     };
     let proxy = Proxy::open(settings, &root, &state)
         .await

@@ -40,7 +40,12 @@ use simple::Index;
 
 /// All routes. `max_body` is the largest file handed in, bytes.
 pub fn router(watch: &Watch, token: AdminToken, max_body: usize) -> Router {
-    routes(watch, token, max_body, Arc::new(Pages::new(watch.mirror.clone(), watch.publisher.clone())))
+    routes(
+        watch,
+        token,
+        max_body,
+        Arc::new(Pages::new(watch.mirror.clone(), watch.publisher.clone())),
+    )
 }
 
 /// All routes, with index pages that are in memory answered before anything is routed: what a listener serves.

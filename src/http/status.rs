@@ -86,6 +86,7 @@ impl Watch {
         // What is expired is refused by every TUF client, however well the rest is.
         ready &= !signed.expired;
         problems.extend(signed.problems);
+        problems.extend(self.ceremonies.wanted().await);
         Found {
             ready,
             problems,

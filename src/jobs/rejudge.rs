@@ -138,7 +138,7 @@ impl Jobs {
     /// if they are others.
     pub(super) async fn note_rules(&self) -> Result<(), CatalogError> {
         let gate = self.0.mirror.gate();
-        let fresh = gate.catalog.log().size().await? == 0;
+        let fresh = gate.catalog.rows_after(None, 1).await?.is_empty();
         let standing = standing_of(&gate.policy(), None);
         gate.catalog
             .put_in_force(standing, Actor::Chiron, Timestamp::now())

@@ -92,6 +92,8 @@ pub struct PassphraseSource {
     file: Option<PathBuf>,
     credential: Option<PathBuf>,
     prompt: bool,
+    /// New keys are opened by a daemon later.
+    for_a_daemon: bool,
     /// What a person has typed and what has opened a key, so that nobody is asked twice.
     typed: Arc<Mutex<Vec<Passphrase>>>,
     /// One key after the other asks, so that the second finds what was typed for the first.
@@ -111,8 +113,19 @@ impl PassphraseSource {
                 .map(|folder| folder.join(CREDENTIAL))
                 .filter(|path| path.exists()),
             prompt,
+            for_a_daemon: false,
             typed: Arc::default(),
             turn: Arc::default(),
+        }
+    }
+
+    /// For new keys that a daemon opens later, which asks nobody: nobody is asked for their passphrase either. For keys
+    /// that exist a person may still be asked.
+    #[must_use]
+    pub fn for_a_daemon(self) -> Self {
+        Self {
+            for_a_daemon: true,
+            ..self
         }
     }
 
@@ -185,7 +198,7 @@ impl PassphraseSource {
         if let Some(passphrase) = self.known(beside)?.into_iter().next() {
             return Ok(passphrase);
         }
-        if self.may_ask() {
+        if self.may_ask() && !self.for_a_daemon {
             let passphrase = ask_new()?;
             self.remember(&passphrase);
             return Ok(passphrase);

@@ -55,8 +55,9 @@ pub fn read(text: &[u8]) -> Result<Block, Why> {
 
 fn bytes(body: &str) -> Result<Zeroizing<Vec<u8>>, Why> {
     const DAMAGED: Why = "holds a key whose base64 is damaged";
-    let text: Zeroizing<Vec<u8>> =
-        Zeroizing::new(body.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect());
+    // All at once, as below.
+    let mut text = Zeroizing::new(Vec::with_capacity(body.len()));
+    text.extend(body.bytes().filter(|byte| !byte.is_ascii_whitespace()));
     let mut bytes = Zeroizing::new(vec![0; text.len()]);
     let length = STANDARD
         .decode_slice(text.as_slice(), &mut bytes)

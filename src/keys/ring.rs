@@ -279,3 +279,96 @@ fn checked(label: &str) -> Result<(), KeyError> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    fn ring(folder: &Path) -> Keyring {
+        let settings = KeySettings {
+            timeout: Duration::from_secs(30),
+            passphrase: PassphraseSource::default(),
+            pin: PinSettings::default(),
+        };
+        Keyring::open(&folder.join("ring"), settings).unwrap()
+    }
+
+    async fn generate(ring: &Keyring, label: &str) -> KeyRecord {
+        let made = ring.generate(label, Scheme::Ed25519, NewPlace::File, Timestamp::UNIX_EPOCH);
+        made.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_key_is_opened_once_and_a_failure_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path());
+        let key = generate(&ring, "root").await;
+        let file = ring.folder().join("root.pem");
+        let aside = folder.path().join("aside.pem");
+
+        std::fs::rename(&file, &aside).unwrap();
+        assert!(matches!(ring.signer(key.id).await, Err(KeyError::File { .. })));
+        std::fs::rename(&aside, &file).unwrap();
+        let signer = ring.signer(key.id).await.unwrap();
+        assert_eq!(signer.public(), &key.public);
+
+        std::fs::rename(&file, &aside).unwrap();
+        let again = ring.clone().signer(key.id).await.unwrap();
+        assert!(Arc::ptr_eq(&signer, &again), "it was opened a second time");
+        ring.forget(key.id);
+        assert!(matches!(ring.signer(key.id).await, Err(KeyError::File { .. })));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_asks_at_once_gets_the_same_signer() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path());
+        let key = generate(&ring, "timestamp").await;
+        let asked: Vec<_> = (0..8)
+            .map(|_| {
+                let ring = ring.clone();
+                tokio::spawn(async move { ring.signer(key.id).await.unwrap() })
+            })
+            .collect();
+        let first = ring.signer(key.id).await.unwrap();
+        for signer in asked {
+            assert!(Arc::ptr_eq(&first, &signer.await.unwrap()));
+        }
+        let signed = chiron_tuf::sign(first.as_ref(), b"metadata").await;
+        assert!(signed.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_here_does_not_sign() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = ring(folder.path());
+        let elsewhere = LocalKey::generate(Scheme::EcdsaP256).unwrap();
+        let public = elsewhere.public().clone();
+        let added = ring
+            .add_public("alice", public.clone(), Timestamp::UNIX_EPOCH)
+            .await
+            .unwrap();
+        assert!(matches!(ring.signer(added.id).await, Err(KeyError::Offline { label }) if label == "alice"));
+        let unknown = KeyId::from_bytes([7; 32]);
+        assert!(matches!(
+            ring.signer(unknown).await,
+            Err(KeyError::Unknown { .. })
+        ));
+        assert!(!ring.passphrase_is_beside_keys());
+        // It comes: the label stays, and the private half is in the ring from now on.
+        let here = ring
+            .adopt("other", elsewhere, NewPlace::File, Timestamp::UNIX_EPOCH)
+            .await
+            .unwrap();
+        assert_eq!((here.label.as_str(), here.id), ("alice", public.id()));
+        assert_eq!(ring.signer(here.id).await.unwrap().public(), &public);
+        assert!(ring.passphrase_is_beside_keys());
+        let again = ring
+            .add_public("bob", public, Timestamp::UNIX_EPOCH)
+            .await
+            .unwrap();
+        assert_eq!(again, here);
+    }
+}

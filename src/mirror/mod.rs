@@ -195,7 +195,10 @@ impl Mirror {
 
     /// Whether no upstream is ever asked while an installer waits.
     pub fn is_curated(&self) -> bool {
-        self.0.sources.iter().all(|source| source.mode() != Mode::OnDemand)
+        self.0
+            .sources
+            .iter()
+            .all(|source| source.mode() != Mode::OnDemand)
     }
 
     /// What a promise of upstream turned out to be, if it was broken lately.

@@ -19,12 +19,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use http::{StatusCode, header};
 use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use url::Url;
 
-use crate::tuf_client::{Patience, Source, TufClient, TufClientError, Verified};
+use crate::http::Problem;
+use crate::tuf_client::{Patience, Source, TufClient, TufClientError, Verified, is_loopback};
 use crate::upstream::Flights;
 use daemon::Daemon;
 use file::Wanted;
@@ -39,8 +44,8 @@ const PAGE_BYTES: u64 = 64 << 20;
 /// Pages expected there; only a hint for the tables.
 const PAGES: usize = 1_024;
 
-/// How a proxy is set up.
-#[derive(Debug, Clone)]
+/// How a proxy is set up. The address may hold a password, so nothing here is printed.
+#[derive(Clone)]
 pub struct Settings {
     /// The daemon's address.
     pub upstream: Url,
@@ -52,6 +57,8 @@ pub struct Settings {
     pub keep: u64,
     /// What upstream may take.
     pub patience: Patience,
+    /// Whether it listens for this machine only.
+    pub loopback: bool,
 }
 
 /// Why a proxy cannot start.
@@ -115,6 +122,10 @@ impl Proxy {
             .route("/readyz", get(ready::readyz))
             .fallback(refusal::nothing_here)
             .method_not_allowed_fallback(refusal::wrong_method)
+            .layer(from_fn_with_state(
+                self.0.settings.loopback,
+                only_for_this_machine,
+            ))
             .with_state(self.clone())
     }
 
@@ -135,5 +146,62 @@ impl Proxy {
     /// The log's size that the newest verified checkpoint states.
     pub async fn log_size(&self) -> Result<Option<u64>, TufClientError> {
         self.0.log_size.of(&self.0.client).await
+    }
+}
+
+/// Who listens for this machine only is addressed by this machine's name. Threat: a web page whose name is made to lead to
+/// 127.0.0.1 (DNS rebinding) reads a site's private packages through the browser of somebody who runs a proxy.
+async fn only_for_this_machine(State(loopback): State<bool>, request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    if loopback && !host.is_some_and(names_this_machine) {
+        let detail =
+            "the Host header names another machine; the proxy is reached as 127.0.0.1, [::1] or localhost";
+        return Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "other-host",
+            "Not this host",
+            detail,
+        )
+        .into_response();
+    }
+    next.run(request).await
+}
+
+fn names_this_machine(host: &str) -> bool {
+    Url::parse(&format!("http://{host}/")).is_ok_and(|url| {
+        let is_name = url.host_str().is_some_and(|name| name.ends_with(".localhost"));
+        url.username().is_empty() && url.path() == "/" && (is_loopback(&url) || is_name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_answered() {
+        for ours in [
+            "127.0.0.1:8090",
+            "localhost",
+            "LOCALHOST:1",
+            "[::1]:8090",
+            "127.9.9.9",
+            "chiron.localhost:80",
+        ] {
+            assert!(names_this_machine(ours), "{ours}");
+        }
+        for other in [
+            "evil.example:8090",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "",
+            "localhost@evil.example",
+            "evil.example/localhost",
+        ] {
+            assert!(!names_this_machine(other), "{other}");
+        }
     }
 }

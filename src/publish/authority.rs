@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use chiron_tuf::{Authority, Draft, SignDocumentError, SignedDocument, sign_document};
-use chiron_tuf::{Role, SignError, Signer};
+use chiron_tuf::{
+    Authority, Draft, Role, SignDocumentError, SignError, SignedDocument, Signer, sign_document,
+};
 
 use super::PublishError;
 use super::held::{Held, Keys};

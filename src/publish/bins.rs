@@ -5,8 +5,7 @@ use std::thread::available_parallelism;
 
 use bytes::Bytes;
 use chiron_storage::{Db, Digest, Raw, View};
-use chiron_tuf::{Edition, SignedDocument};
-use chiron_tuf::{Bin, BinCount, MetadataName, Role};
+use chiron_tuf::{Bin, BinCount, Edition, MetadataName, Role, SignedDocument};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 
@@ -44,8 +43,8 @@ impl BinWriter {
         mut signed: impl FnMut(&SignedDocument) -> Result<(), PublishError>,
     ) -> Result<(), PublishError> {
         let cores = available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let mut written = stream::iter(bins.into_iter().map(|bin| self.clone().one(bin)))
-            .buffered(AT_ONCE.max(cores));
+        let mut written =
+            stream::iter(bins.into_iter().map(|bin| self.clone().one(bin))).buffered(AT_ONCE.max(cores));
         while let Some(document) = written.try_next().await? {
             signed(&document)?;
         }
@@ -54,7 +53,7 @@ impl BinWriter {
 
     async fn one(self, bin: Bin) -> Result<SignedDocument, PublishError> {
         let (count, changed) = (self.count, Arc::clone(&self.entries));
-        let mut entries = self
+        let entries = self
             .db
             .read(move |view| entries_of(view, count, bin, &changed))
             .await?;
@@ -63,7 +62,7 @@ impl BinWriter {
         blocking::run(move || {
             let draft = self
                 .edition
-                .bin(bin, &mut entries)
+                .bin(bin, &entries)
                 .map_err(|error| PublishError::sign(Role::Bin(bin), &error))?;
             drop(entries);
             let document = runtime.block_on(self.hands.sign(&self.keyring, &draft, &[]))?;
@@ -95,7 +94,9 @@ fn entries_of(
             entries.push(entry);
         }
     }
-    let new = changed.range(first..=last).filter_map(|(_, entry)| entry.as_ref());
+    let new = changed
+        .range(first..=last)
+        .filter_map(|(_, entry)| entry.as_ref());
     entries.extend(new.map(|entry| Bytes::copy_from_slice(entry.as_bytes())));
     Ok(entries)
 }

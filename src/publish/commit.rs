@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chiron_storage::Raw;
-use chiron_tuf::SignedDocument;
-use chiron_tuf::{MetadataName, Role, Version};
+use chiron_tuf::{MetadataName, Role, SignedDocument, Version};
 use jiff::Timestamp;
 
 use super::delta::{Anew, Delta, millis};
@@ -35,7 +34,11 @@ impl Commit {
     pub(super) fn new(before: &Held, now: Timestamp) -> Self {
         Self {
             now,
-            number: before.generation.as_ref().map_or(0, |generation| generation.number) + 1,
+            number: before
+                .generation
+                .as_ref()
+                .map_or(0, |generation| generation.number)
+                + 1,
             roles: BTreeMap::new(),
             documents: Vec::new(),
             dropped: Vec::new(),
@@ -66,6 +69,11 @@ impl Commit {
     /// A role that nobody delegates to any more.
     pub(super) fn retired(&mut self, role: Role, row: &RoleRow) {
         self.supersede(role, row.version);
+        self.roles.insert(role, row.clone());
+    }
+
+    /// A role that nobody delegates to any more, and that the snapshot names at a higher version. There is no such file.
+    pub(super) fn lifted(&mut self, role: Role, row: &RoleRow) {
         self.roles.insert(role, row.clone());
     }
 

@@ -78,7 +78,10 @@ impl Condition {
         let mut trouble = lock(&self.trouble);
         *trouble = failure.map(|why| Trouble {
             why,
-            times: trouble.as_ref().map_or(0, |before| before.times).saturating_add(1),
+            times: trouble
+                .as_ref()
+                .map_or(0, |before| before.times)
+                .saturating_add(1),
         });
         trouble.as_ref().map_or(0, |trouble| trouble.times)
     }

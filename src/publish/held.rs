@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chiron_storage::{DbError, Raw, View};
-use chiron_tuf::Ledger;
-use chiron_tuf::{BinCount, Document, Envelope, KeyId, PublicKey, Role, RoleKeys, Root, Targets, Version};
+use chiron_tuf::{
+    BinCount, Document, Envelope, KeyId, Ledger, PublicKey, Role, RoleKeys, Root, Targets, Version,
+};
 
 use super::tables::{
     DOCUMENTS, GENERATION, MADE_IN_FORM, NEWEST, NUMBERS, ROLES, RoleRow, TARGET_COUNT, role_of,
@@ -96,7 +97,10 @@ impl Held {
 
     /// For the editor: versions of all roles, retired bins too.
     pub(super) fn ledger(&self) -> Ledger {
-        self.roles.iter().map(|(role, row)| (*role, row.ledger())).collect()
+        self.roles
+            .iter()
+            .map(|(role, row)| (*role, row.ledger()))
+            .collect()
     }
 
     /// The version of a role; 0 if there is none.
@@ -106,7 +110,9 @@ impl Held {
 
     /// The size of the log that is signed.
     pub(super) fn log_size(&self) -> u64 {
-        self.generation.as_ref().map_or(0, |generation| generation.log_size)
+        self.generation
+            .as_ref()
+            .map_or(0, |generation| generation.log_size)
     }
 
     /// How many bins there are.

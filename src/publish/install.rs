@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chiron_tuf::{Authority, Draft, SignedDocument};
 use chiron_tuf::{
-    BinCount, Document, Envelope, RoleKeys, Root, TargetPath, Targets, Version, top_delegations, verify,
+    Authority, BinCount, Document, Draft, Envelope, KeyId, PublicKey, Role, RoleKeys, Root, SignedDocument,
+    TargetPath, Targets, Version, top_delegations, verify,
 };
-use chiron_tuf::{KeyId, PublicKey, Role};
 use jiff::Timestamp;
 
 use super::held::{Held, Kept, Keys};
@@ -142,7 +141,10 @@ fn form(role: Role, document: &Targets) -> Result<(), String> {
         Role::Bins => {
             let delegations = delegations.ok_or("it delegates to nobody")?;
             BinCount::read(delegations).map_err(|error| error.to_string())?;
-            let same = delegations.roles.windows(2).all(|pair| pair[0].keys == pair[1].keys);
+            let same = delegations
+                .roles
+                .windows(2)
+                .all(|pair| pair[0].keys == pair[1].keys);
             same.then_some(())
                 .ok_or_else(|| "its bins have different keys; all of them are signed by the same".to_owned())
         }

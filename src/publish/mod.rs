@@ -40,6 +40,7 @@ mod pending;
 mod publisher;
 mod read;
 mod recover;
+mod reminder;
 mod renew;
 mod run;
 mod settings;
@@ -49,9 +50,11 @@ mod targets;
 
 pub use duty::{Duty, DutyError};
 pub use error::PublishError;
-pub use generation::{Generation, How, Published, RoleHealth, SignedPage, SignedRole, TargetContent, Versions};
+pub use generation::{
+    Generation, How, Published, RoleHealth, SignedPage, SignedRole, TargetContent, Versions,
+};
+pub use health::Condition;
 pub use pending::{Pending, PendingDocument, Plan, end_pending};
 pub use publisher::{Parts, Publisher, TrustDocuments};
-pub use health::Condition;
 pub use settings::Settings;
 pub use tables::FAMILIES;

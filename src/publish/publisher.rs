@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 
 use super::condition::Condition;
 use super::folder::Folder;
-use super::held::{Held, document_in};
+use super::held::Held;
 use super::renew::trust_targets;
 use super::run::Order;
 use super::{Generation, How, PublishError, Published, Settings, SignedRole, authority};
@@ -164,6 +164,7 @@ impl Publisher {
             let repair = order.how.repair;
             if repair {
                 inner.inspect().await?;
+                inner.put_back(true).await?;
             }
             let timer = inner.parts.metrics.publication_timer();
             let result = inner.run(order, now).await;
@@ -185,7 +186,10 @@ impl Publisher {
     pub async fn stop(&self, following: &AbortHandle, patience: Duration) {
         self.inner.condition.set_following(false);
         following.abort();
-        if tokio::time::timeout(patience, self.inner.turn.lock()).await.is_err() {
+        if tokio::time::timeout(patience, self.inner.turn.lock())
+            .await
+            .is_err()
+        {
             tracing::warn!("a publication is cut off; the next start finishes or forgets it");
         }
     }
@@ -215,7 +219,9 @@ impl Publisher {
     pub async fn published(&self, log_size: u64, wait: Duration) -> bool {
         let mut watch = self.watch();
         let reached = |generation: &Option<Arc<Generation>>| {
-            generation.as_ref().is_some_and(|generation| generation.log_size >= log_size)
+            generation
+                .as_ref()
+                .is_some_and(|generation| generation.log_size >= log_size)
         };
         if reached(&watch.borrow()) {
             return true;
@@ -246,6 +252,10 @@ impl Publisher {
     }
 
     /// The document of root, targets, trust or bins that is in force.
+    #[expect(
+        clippy::unused_async,
+        reason = "callers need not know that these few are in memory"
+    )]
     pub async fn role<T: Document>(&self, role: Role) -> Result<Option<Envelope<T>>, PublishError> {
         let held = self.inner.held();
         let bytes = match role {
@@ -256,16 +266,6 @@ impl Publisher {
             Role::Bin(_) | Role::Snapshot | Role::Timestamp => None,
         };
         Ok(bytes.map(|bytes| Envelope::parse(bytes)).transpose()?)
-    }
-
-    /// The bytes of any root there ever was, for who follows the chain.
-    pub async fn root_bytes(&self, version: Version) -> Result<Option<Bytes>, PublishError> {
-        let found = self
-            .inner
-            .parts
-            .db
-            .read(move |view| document_in(view, Role::Root, version));
-        Ok(found.await?)
     }
 
     /// What a client is given to begin with: a copy of the newest root.

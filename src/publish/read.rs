@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use chiron_storage::{Digest, Raw};
-use chiron_tuf::TargetEntry;
 use chiron_tuf::{MetadataName, TargetPath};
 
 use super::delta::digest_of;
@@ -133,20 +132,6 @@ impl Publisher {
             self.inner.noticed(name, lies);
         }
         Ok(found)
-    }
-
-    /// What a target is signed to be: length, digest and what is said beside them. For the bins' targets.
-    pub async fn target_file(
-        &self,
-        path: &TargetPath,
-    ) -> Result<Option<chiron_tuf::TargetFile>, PublishError> {
-        let stored = self.db().get(&TARGETS, &Digest::from_bytes(path.hash())).await?;
-        let read = |Raw(entry): Raw| {
-            TargetEntry::read(&entry)
-                .map(|(_, file)| file)
-                .map_err(|error| PublishError::Damaged(error.to_string()))
-        };
-        stored.map(read).transpose()
     }
 }
 

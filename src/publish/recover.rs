@@ -30,7 +30,9 @@ impl Inner {
         let missing = blocking::run(move || {
             let named = rows.roles.iter().filter(|(_, row)| !row.retired);
             let names = named.map(|(role, row)| MetadataName::of(*role, row.version));
-            names.filter(|name| !folder.path(*name).exists()).collect::<Vec<_>>()
+            names
+                .filter(|name| !folder.path(*name).exists())
+                .collect::<Vec<_>>()
         })
         .await?;
         for name in &missing {
@@ -67,7 +69,11 @@ impl Inner {
         };
         self.condition.set_unfinished(true);
         let roots = self.roots_not_on_disk(generation.versions.root).await?;
-        let newest = held.root.as_ref().map(|root| root.bytes.clone()).unwrap_or_default();
+        let newest = held
+            .root
+            .as_ref()
+            .map(|root| root.bytes.clone())
+            .unwrap_or_default();
         let folder = self.folder.clone();
         blocking::run(move || {
             // Oldest first, as clients walk; and before what is signed with keys that only the new root names.
@@ -162,7 +168,7 @@ impl Inner {
         for (name, lies) in seen {
             self.noticed(name, lies);
         }
-        Ok(())
+        self.put_back(false).await
     }
 
     async fn older_roots(&self, newest: Version) -> Result<Vec<(MetadataName, u64, Digest)>, PublishError> {
@@ -201,7 +207,6 @@ impl Inner {
         let folder = self.folder.clone();
         blocking::run(move || folder.read(name)).await?
     }
-
 }
 
 /// An older timestamp is what a crash leaves. Anything else is somebody's doing; clients saw it until now.
@@ -212,7 +217,11 @@ fn say_what_lies_there(found: Option<&Bytes>, expected: Version) {
     match (found, version) {
         (None, _) => tracing::warn!("timestamp.json is missing; it is put back"),
         (Some(_), Some(version)) if version < expected => {
-            tracing::info!(version, expected, "a publication was cut off before its last step; it is finished now");
+            tracing::info!(
+                version,
+                expected,
+                "a publication was cut off before its last step; it is finished now"
+            );
         }
         (Some(_), _) => tracing::error!(
             "timestamp.json was changed by somebody else; it is replaced by the one that was signed. Look into who did it"

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use chiron_storage::Digest;
-use chiron_tuf::{Draft, SignedDocument};
-use chiron_tuf::{BinCount, Delegations, Role, Root, TargetFile, TargetPath, Targets, expires_at};
+use chiron_tuf::{
+    BinCount, Delegations, Draft, Role, Root, SignedDocument, TargetFile, TargetPath, Targets, expires_at,
+};
 
+use super::PublishError;
 use super::authority::Hands;
 use super::due::is_due;
 use super::held::{Held, Kept};
@@ -15,7 +17,6 @@ use super::install::{Installed, holds};
 use super::publisher::Inner;
 use super::run::Run;
 use super::tables::CONTENTS;
-use super::PublishError;
 
 impl Run<'_> {
     /// Signs root, targets, trust and bins where that is called for. `true` if there is a new root.
@@ -64,17 +65,25 @@ impl Run<'_> {
         let other_keys = !self.before.keys_of(role).is_ok_and(|before| before.same(&keys));
         // Signed by keys that no longer count: without a new signature nothing below it would be believed.
         let must = other_keys && kept.as_ref().is_some_and(|kept| !holds(kept, &keys));
-        let mut targets = kept.as_ref().map(|kept| kept.signed().targets.clone()).unwrap_or_default();
+        let mut targets = kept
+            .as_ref()
+            .map(|kept| kept.signed().targets.clone())
+            .unwrap_or_default();
         let mut changed = kept.is_none();
         if role == Role::Trust {
             let wanted = trust_targets(&self.inner.trust_documents()?);
             changed |= wanted != targets;
             targets = wanted;
         }
-        let more_bins = if role == Role::Bins { self.more_bins()? } else { None };
+        let more_bins = if role == Role::Bins {
+            self.more_bins()?
+        } else {
+            None
+        };
         changed |= more_bins.is_some();
         let may = changed || self.is_old(role) || self.how.versions_from.is_some();
-        if !must && !(may && self.inner.condition.may_renew(role)) {
+        let now = must || (may && self.inner.condition.may_renew(role));
+        if !now {
             return Ok(());
         }
         let mut delegations = kept.as_ref().and_then(|kept| kept.signed().delegations.clone());
@@ -87,7 +96,9 @@ impl Run<'_> {
                 return Err(PublishError::NotAccepted {
                     role,
                     version: self.held.version(role),
-                    why: format!("it is not signed by the keys that would count from now on ({error}); hand its next version in together with them"),
+                    why: format!(
+                        "it is not signed by the keys that would count from now on ({error}); hand its next version in together with them"
+                    ),
                 });
             }
             other => self.or_later(role, other),
@@ -105,8 +116,10 @@ impl Run<'_> {
     /// Delegations to more bins, when there are more targets than suit these: with the keys at hand, that needs nobody.
     fn more_bins(&self) -> Result<Option<Delegations>, PublishError> {
         let count = self.held.bin_count()?;
+        // An operator may have chosen few bins for few targets.
         let wanted = BinCount::for_targets(self.held.target_count);
-        let Some(bin) = count.bins().next().filter(|_| wanted > count) else {
+        let too_few = wanted > count && wanted > BinCount::DEFAULT;
+        let Some(bin) = count.bins().next().filter(|_| too_few) else {
             return Ok(None);
         };
         let keys = self.held.keys_of(Role::Bin(bin))?;
@@ -135,11 +148,7 @@ impl Run<'_> {
     }
 
     /// A renewal that fails today is tried again: what is in force still holds, and `health` says until when.
-    fn or_later(
-        &self,
-        role: Role,
-        signed: Result<SignedDocument, PublishError>,
-    ) -> Option<SignedDocument> {
+    fn or_later(&self, role: Role, signed: Result<SignedDocument, PublishError>) -> Option<SignedDocument> {
         match signed {
             Ok(document) => {
                 self.inner.condition.renewed(role);
@@ -185,7 +194,8 @@ impl Inner {
         documents
             .into_iter()
             .map(|(name, bytes)| {
-                let path = TargetPath::trust(&name).map_err(|error| PublishError::sign(Role::Trust, &error))?;
+                let path =
+                    TargetPath::trust(&name).map_err(|error| PublishError::sign(Role::Trust, &error))?;
                 Ok((path, bytes))
             })
             .collect()
@@ -240,4 +250,3 @@ impl Inner {
             .await
     }
 }
-

@@ -6,15 +6,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use chiron_storage::Digest;
-use chiron_tuf::{Edition, SignedDocument};
-use chiron_tuf::{Bin, MetadataName, Role};
+use chiron_tuf::{Bin, Edition, MetadataName, Role, SignedDocument, Version};
 use jiff::Timestamp;
 
 use super::authority::Hands;
 use super::bins::BinWriter;
 use super::commit::Commit;
 use super::condition::Damage;
-use super::delta::{Delta, Planner};
+use super::delta::{Anew, Delta, Planner};
 use super::due::{is_due, went_back};
 use super::folder::Syncing;
 use super::held::{Held, Kept};
@@ -75,6 +74,7 @@ impl Inner {
         let delta = planner.delta().await?;
         let mut ledger = before.ledger();
         if let Some(floor) = order.how.versions_from {
+            may_be_floor(floor)?;
             ledger.raise(floor);
         }
         let run = Run {
@@ -109,24 +109,35 @@ impl Run<'_> {
         let renewed = self.renew(&installed).await?;
         self.bins(&delta).await?;
         let snapshot = self.snapshot_is_due();
-        if !(snapshot || new_roots || renewed || self.timestamp_is_due()) {
+        // How far everything was made anew is written down with a generation, also where nothing came out otherwise.
+        let anew = delta.anew != Anew::No;
+        if !(snapshot || new_roots || renewed || anew || self.timestamp_is_due()) {
             return Ok(self.stats);
         }
         let timestamp = self.close(snapshot).await?;
         self.settle().await?;
         let Self {
-            inner, held, commit, mut stats, ..
+            inner,
+            held,
+            commit,
+            mut stats,
+            ..
         } = self;
         stats.targets_changed = delta.changed;
         let pages = std::mem::take(&mut delta.pages);
         let more = delta.more;
-        let (held, generation) = commit.write(inner, held, delta, timestamp).await?;
+        // From the batch to the timestamp, the pages of the generation before are served.
+        inner.condition.set_unfinished(true);
+        let written = commit.write(inner, held, delta, timestamp).await;
+        inner.condition.set_unfinished(written.is_ok());
+        let (held, generation) = written?;
         // From here on the database has it: whatever happens to the files, versions go on from there.
         let held = inner.put(held);
-        if let Err(error) = inner.finish_anew(&held).await {
-            inner.condition.set_unfinished(true);
-            return Err(error);
-        }
+        inner.condition.keep_only(|name| match name.version() {
+            None => false,
+            Some(version) => name.role() == Role::Root || version == held.version(name.role()),
+        });
+        inner.finish_anew(&held).await?;
         inner.announce(&generation, pages);
         if more {
             inner.bell.notify_one();
@@ -216,8 +227,14 @@ impl Run<'_> {
                 .before
                 .keys_of(Role::Bin(any))
                 .is_ok_and(|keys| self.held.keys_of(Role::Bin(any)).is_ok_and(|now| now.same(&keys)));
-        let all = self.how.versions_from.is_some() || !same_keys;
-        let touched: BTreeSet<Bin> = delta.entries.keys().map(|hash| count.of(hash.as_bytes())).collect();
+        // Bins of another cut may have the names of these, and list what they listed under that cut.
+        let same_cut = self.before.bin_count().is_ok_and(|before| before == count);
+        let all = self.how.versions_from.is_some() || !same_keys || !same_cut;
+        let touched: BTreeSet<Bin> = delta
+            .entries
+            .keys()
+            .map(|hash| count.of(hash.as_bytes()))
+            .collect();
         let resign = self.inner.parts.settings.resign;
         let wanted = count.bins().filter(|bin| {
             let role = Role::Bin(*bin);
@@ -226,7 +243,9 @@ impl Run<'_> {
                 Some(row) => {
                     row.retired
                         || is_due(role, row, resign, count, self.now)
-                        || self.damage.calls_for(MetadataName::of(role, row.version), self.how.repair)
+                        || self
+                            .damage
+                            .calls_for(MetadataName::of(role, row.version), self.how.repair)
                 }
             };
             all || due || touched.contains(bin)
@@ -268,7 +287,9 @@ impl Run<'_> {
             .is_ok_and(|keys| self.held.keys_of(role).is_ok_and(|now| now.same(&keys)));
         !same_keys
             || is_due(role, row, self.inner.parts.settings.resign, count, self.now)
-            || self.damage.calls_for(MetadataName::of(role, row.version), self.how.repair)
+            || self
+                .damage
+                .calls_for(MetadataName::of(role, row.version), self.how.repair)
     }
 
     /// Snapshot and timestamp. The timestamp is not written yet.
@@ -289,8 +310,18 @@ impl Run<'_> {
         };
         let hands = Hands::find(keyring, &self.held, Role::Timestamp).await?;
         let document = hands.sign(keyring, stage.draft(), &[]).await?;
-        stage.signed(&document).map_err(failed)?;
+        let finished = stage.signed(&document).map_err(failed)?;
         self.note(&document);
+        // Names of bins that are none any more were lifted with the rest, above everything clients have seen.
+        for (role, listed) in finished.ledger.iter() {
+            if let Some(row) = self.held.roles.get_mut(&role)
+                && row.retired
+                && row.version < listed.version
+            {
+                row.version = listed.version;
+                self.commit.lifted(role, row);
+            }
+        }
         let bytes = Bytes::from(document.into_bytes());
         Ok(bytes)
     }
@@ -314,6 +345,23 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// The highest version that others may be told to begin from. Threat: one digit too many, and a repository without versions
+/// left; above this there are still 2^38 publications of every bin.
+const HIGHEST_FLOOR: Version = 1 << 52;
+
+fn may_be_floor(floor: Version) -> Result<(), PublishError> {
+    if floor <= HIGHEST_FLOOR {
+        return Ok(());
+    }
+    Err(PublishError::NotAccepted {
+        role: Role::Timestamp,
+        version: floor,
+        why: format!(
+            "versions that begin above {HIGHEST_FLOOR} would soon come to an end; give one a little above what clients have seen"
+        ),
+    })
 }
 
 /// What is said when there is nothing to do.

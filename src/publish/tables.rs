@@ -2,8 +2,7 @@
 //! write there must not choose versions, targets or documents.
 
 use chiron_storage::{Digest, Raw, Table};
-use chiron_tuf::LedgerRow;
-use chiron_tuf::{Role, RoleName, Version};
+use chiron_tuf::{LedgerRow, Role, RoleName, Version};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

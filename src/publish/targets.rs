@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use chiron_storage::Digest;
-use chiron_tuf::TargetEntry;
-use chiron_tuf::{TargetFile, TargetPath};
+use chiron_tuf::{TargetEntry, TargetFile, TargetPath};
 use serde_json::{Map, Value, json};
 
 use super::PublishError;
@@ -138,7 +137,10 @@ fn custom(row: &FileRow) -> Value {
     put("verdict", Some(judged.verdict));
     put(
         "provenance",
-        judged.found.document(DocumentKind::Provenance).map(|document| document.digest),
+        judged
+            .found
+            .document(DocumentKind::Provenance)
+            .map(|document| document.digest),
     );
     put("sbom", judged.found.sbom);
     json!({ "chiron": digests })

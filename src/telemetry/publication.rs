@@ -42,8 +42,16 @@ impl PublicationMetrics {
 
     pub(super) fn register(&self, registry: &mut Registry) {
         for (name, help, counter) in [
-            ("tuf_publications", "Publications that wrote something", &self.publications),
-            ("tuf_publication_failures", "Publications that failed", &self.failures),
+            (
+                "tuf_publications",
+                "Publications that wrote something",
+                &self.publications,
+            ),
+            (
+                "tuf_publication_failures",
+                "Publications that failed",
+                &self.failures,
+            ),
             ("tuf_bins_signed", "Hash bins signed", &self.bins),
             ("tuf_written_bytes", "Bytes of metadata written", &self.written),
         ] {

@@ -51,10 +51,13 @@ impl Patience {
         }
     }
 
-    fn for_length(&self, length: u64) -> Duration {
-        self.whole + Duration::from_secs(length / self.least_rate.max(1))
+    fn for_length(&self, length: u64, least_rate: u64) -> Duration {
+        self.whole + Duration::from_secs(length / least_rate.max(1))
     }
 }
+
+/// Bytes per second that a document must come at: its limit is many times its usual length, unlike a file's.
+const DOCUMENT_RATE: u64 = 1 << 20;
 
 /// Connections to one host.
 #[derive(Clone, Debug)]
@@ -110,7 +113,7 @@ impl Http {
 
     /// A document of at most `limit` bytes after unpacking; `None` when the host has none of that name.
     pub async fn document(&self, url: Url, limit: u64) -> Result<Option<Bytes>, FetchError> {
-        match self.get(&self.packed, url, limit, &[]).await? {
+        match self.get((&self.packed, DOCUMENT_RATE), url, limit, &[]).await? {
             None => Ok(None),
             Some(answer) => answer.all().await.map(Some),
         }
@@ -123,20 +126,27 @@ impl Http {
         limit: u64,
         headers: &[(HeaderName, &str)],
     ) -> Result<(u16, Bytes), FetchError> {
-        let answer = self.send(&self.packed, url, limit, headers).await?;
+        let answer = self
+            .send((&self.packed, DOCUMENT_RATE), url, limit, headers)
+            .await?;
         let status = answer.response.status().as_u16();
         Ok((status, answer.all().await?))
     }
 
     /// A file of at most `limit` bytes, to be read piece by piece.
     pub async fn file(&self, url: Url, limit: u64) -> Result<Option<Answer>, FetchError> {
-        self.get(&self.plain, url, limit, &[(ACCEPT_ENCODING, "identity")])
-            .await
+        self.get(
+            (&self.plain, self.patience.least_rate),
+            url,
+            limit,
+            &[(ACCEPT_ENCODING, "identity")],
+        )
+        .await
     }
 
     async fn get(
         &self,
-        client: &reqwest::Client,
+        client: (&reqwest::Client, u64),
         url: Url,
         limit: u64,
         headers: &[(HeaderName, &str)],
@@ -152,12 +162,12 @@ impl Http {
 
     async fn send(
         &self,
-        client: &reqwest::Client,
+        (client, least_rate): (&reqwest::Client, u64),
         url: Url,
         limit: u64,
         headers: &[(HeaderName, &str)],
     ) -> Result<Answer, FetchError> {
-        let until = Instant::now() + self.patience.for_length(limit);
+        let until = Instant::now() + self.patience.for_length(limit, least_rate);
         let mut request = client.get(url);
         for (name, value) in headers {
             if let Ok(value) = HeaderValue::try_from(*value) {

@@ -17,6 +17,9 @@ mod download;
 mod error;
 mod http;
 mod keys;
+mod listed;
+mod saved;
+mod source;
 mod state;
 mod transport;
 
@@ -40,7 +43,9 @@ pub use authority::RoleAuthority;
 pub use download::{Download, Target};
 pub use error::{Check, TufClientError};
 pub use http::{Http, Patience, is_loopback};
-pub use transport::{FetchError, Source, folder_url};
+pub use listed::Listed;
+pub use source::{Source, folder_url};
+pub use transport::FetchError;
 
 /// How long one refresh may take in all, whatever its parts do. Threat: a host that answers everything just in time.
 const MAX_REFRESH: Duration = Duration::from_mins(2);
@@ -82,15 +87,6 @@ pub struct Verified {
     pub at: Timestamp,
     /// Metadata files that the snapshot names.
     pub files: usize,
-}
-
-/// How much was gone through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Listed {
-    /// Targets roles, the top-level one among them.
-    pub roles: usize,
-    /// Entries, over all of them.
-    pub targets: usize,
 }
 
 impl TufClient {
@@ -149,6 +145,14 @@ impl TufClient {
         end
     }
 
+    /// Whether `root` is one, and signed by its own keys. Nobody is asked.
+    pub fn check_root(root: &[u8]) -> Result<(), TufClientError> {
+        read_root(root)?;
+        sigstore_tuf::TrustedMetadataSet::from_root(root)
+            .map(drop)
+            .map_err(|error| TufClientError::from_library(error, "the root that was given"))
+    }
+
     /// The first root, as the repository has it: for who has no other. That it is the right one is not checked by anything.
     pub async fn first_root(source: &Source, patience: Patience) -> Result<bytes::Bytes, TufClientError> {
         let transport = Transport::new(source.clone(), patience)?;
@@ -158,7 +162,10 @@ impl TufClient {
     /// Whose keys the newest verified root states, by role: root, targets, snapshot, timestamp. Nothing is asked.
     pub async fn authorities(&self) -> BTreeMap<String, RoleAuthority> {
         let live = self.0.live.lock().await;
-        let roles = live.updater.iter().flat_map(|updater| &updater.trusted().root().roles);
+        let roles = live
+            .updater
+            .iter()
+            .flat_map(|updater| &updater.trusted().root().roles);
         roles
             .map(|(role, keys)| (role.clone(), RoleAuthority::of(keys)))
             .collect()
@@ -188,6 +195,10 @@ impl TufClient {
         });
         if stale.await.map_err(lost)?? {
             // Another process has verified something since: begin from there.
+            live.updater = None;
+        }
+        if self.0.transport.is_heavy() {
+            // What it trusts is in the state; what it needs of the rest is fetched or found again.
             live.updater = None;
         }
         match self.attempt(live, now).await {
@@ -318,76 +329,6 @@ impl TufClient {
         }
         Ok(bytes.into())
     }
-
-    /// Every target that the repository lists, with the role that lists it, in the order of their paths. Fetches all metadata.
-    ///
-    /// The roles are verified one after another by [`TufClient::target`]'s rules and not kept: a repository of a million targets
-    /// is gone through without holding it.
-    pub async fn listed(
-        &self,
-        now: Timestamp,
-        mut each: impl FnMut(&str, &str) + Send,
-    ) -> Result<Listed, TufClientError> {
-        let (mut trusted, consistent) = {
-            let live = self.0.live.lock().await;
-            let Some(updater) = &live.updater else {
-                return Err(TufClientError::from_library(
-                    sigstore_tuf::Error::NotRefreshed,
-                    "",
-                ));
-            };
-            (
-                updater.trusted().clone(),
-                updater.trusted().root().consistent_snapshot,
-            )
-        };
-        let now = self.judged_at(now);
-        let mut roles = vec![("targets".to_owned(), String::new())];
-        let mut seen = std::collections::BTreeSet::new();
-        let mut listed = Listed::default();
-        while let Some((role, delegator)) = roles.pop() {
-            if !seen.insert(role.clone()) {
-                continue;
-            }
-            let base = trusted.clone();
-            if role != "targets" {
-                let pin = trusted
-                    .snapshot()
-                    .and_then(|s| s.meta.get(&format!("{role}.json")));
-                let Some(version) = pin.map(|pin| pin.version) else {
-                    continue;
-                };
-                let name = if consistent {
-                    format!("{version}.{role}.json")
-                } else {
-                    format!("{role}.json")
-                };
-                let bytes = self.0.transport.role(&name).await?;
-                trusted
-                    .update_delegated_targets(&bytes, &role, &delegator, now)
-                    .map_err(|error| TufClientError::from_library(error, &name))?;
-            }
-            let Some(targets) = trusted.targets_role(&role) else {
-                continue;
-            };
-            listed.roles += 1;
-            for path in targets.targets.keys() {
-                each(&role, path);
-                listed.targets += 1;
-            }
-            let children: Vec<String> = targets
-                .delegations
-                .iter()
-                .flat_map(|delegations| &delegations.roles)
-                .map(|child| child.name.clone())
-                .collect();
-            if children.is_empty() && role != "targets" {
-                trusted = base;
-            }
-            roles.extend(children.into_iter().rev().map(|child| (child, role.clone())));
-        }
-        Ok(listed)
-    }
 }
 
 fn lost(lost: blocking::Lost) -> TufClientError {
@@ -403,6 +344,7 @@ fn updater(transport: &Arc<Transport>, state: &State, root: &[u8]) -> Result<Upd
     config.max_root_rotations = chiron_tuf::limits::MAX_ROOT_ROTATIONS;
     config.max_delegations = chiron_tuf::limits::MAX_DELEGATIONS;
     state.unseeded();
+    transport.begin();
     Ok(Updater::new(Shared(Arc::clone(transport)), root)
         .map_err(|error| TufClientError::from_library(error, "the root that was given"))?
         .with_config(config)

@@ -11,49 +11,18 @@
 //! floors of versions are gone. Here the floors are kept beside the files, and a failure to keep them is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chiron_storage::Digest;
 use jiff::Timestamp;
 use rustix::fs::FlockOperation;
-use serde::{Deserialize, Serialize};
 use sigstore_tuf::{MetadataStore, TrustedMetadataSet};
 
 use super::error::{Check, TufClientError};
-
-/// The first word of `trusted.json`: what it is, before its digest.
-const FORMAT: &str = "chiron.tuf-state/v1";
-/// Bytes of `trusted.json`. Threat: a folder that somebody else fills.
-const MAX_BYTES: u64 = 64 << 20;
-
-/// Versions below which nothing is believed any more.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Floors {
-    pub root: u64,
-    pub timestamp: u64,
-    pub snapshot: u64,
-    /// As the snapshot names them: `targets.json`, `bin-0f.json`, …
-    pub meta: BTreeMap<String, u64>,
-    /// The keys of timestamp and snapshot that these versions were signed under. When the root exchanges them, the versions
-    /// start anew (section 5.3.11: recovery from a fast-forward attack).
-    pub keys: [BTreeSet<String>; 2],
-}
-
-/// The content of `trusted.json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Saved {
-    floors: Floors,
-    /// Version and SHA-256 of what each root of the chain signs.
-    roots: BTreeMap<u64, Digest>,
-    /// `timestamp.json`, `snapshot.json`, `targets.json`, as they came.
-    metadata: BTreeMap<String, String>,
-    /// When a refresh last ended well. A clock that is behind it is not believed.
-    verified_at: Option<Timestamp>,
-}
+use super::saved::{Floors, MAX_BYTES, Saved, parse, render, replace};
 
 /// The state of one repository.
 #[derive(Clone)]
@@ -73,6 +42,17 @@ struct Kept {
     changed: bool,
     /// SHA-256 of `trusted.json` as it was read or written here; another one means another process.
     on_disk: Option<Digest>,
+    /// Of the file that `on_disk` is about.
+    identity: Option<Identity>,
+}
+
+/// What tells a file from any other, and from itself before a change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
 }
 
 /// What became of an attempt to write.
@@ -123,12 +103,24 @@ impl State {
         self.folder.join("trusted.json")
     }
 
+    /// Tells `trusted.json` from any other file of that name: it is replaced, never written to.
+    fn identity(&self) -> Option<Identity> {
+        let metadata = fs::metadata(self.file()).ok()?;
+        Some(Identity {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+
     fn root_file(&self, version: u64) -> PathBuf {
         self.folder.join("roots").join(format!("{version}.root.json"))
     }
 
     /// Reads what is on disk, in place of what is in memory.
     pub(super) fn reload(&self) -> Result<(), TufClientError> {
+        let identity = self.identity();
         let Some((saved, digest)) = self.read()? else {
             *self.kept() = Kept::default();
             return Ok(());
@@ -154,6 +146,7 @@ impl State {
             seeded: false,
             changed: false,
             on_disk: Some(digest),
+            identity,
         };
         Ok(())
     }
@@ -179,8 +172,12 @@ impl State {
         ))
     }
 
-    /// Whether another process has written since.
+    /// Whether another process has written since, or somebody else has.
     pub(super) fn is_stale(&self) -> bool {
+        let identity = self.identity();
+        if identity.is_some() && identity == self.kept().identity {
+            return false;
+        }
         let on_disk = fs::read(self.file()).ok().map(|text| Digest::of(&text));
         on_disk.is_some() && on_disk != self.kept().on_disk
     }
@@ -301,7 +298,7 @@ impl State {
         rustix::fs::flock(&lock, FlockOperation::LockExclusive)
             .map_err(|error| self.io("cannot be locked", &error.into()))?;
         if let Some((theirs, digest)) = self.read()? {
-            if Some(digest) != kept.on_disk && is_newer(&theirs.floors, &kept.saved.floors) {
+            if Some(digest) != kept.on_disk && kept.saved.floors.is_behind(&theirs.floors) {
                 return Ok(Written::Overtaken);
             }
             for (version, digest) in theirs.roots {
@@ -317,6 +314,7 @@ impl State {
         let text = render(&kept.saved).map_err(|error| self.error(error.to_string()))?;
         replace(&self.file(), &text).map_err(|error| self.io("cannot be written", &error))?;
         kept.on_disk = Some(Digest::of(&text));
+        kept.identity = self.identity();
         kept.changed = false;
         Ok(Written::Done)
     }
@@ -332,10 +330,6 @@ impl State {
     }
 }
 
-fn is_newer(theirs: &Floors, ours: &Floors) -> bool {
-    (theirs.root, theirs.timestamp, theirs.snapshot) > (ours.root, ours.timestamp, ours.snapshot)
-}
-
 fn online_keys(trusted: &TrustedMetadataSet) -> [BTreeSet<String>; 2] {
     ["timestamp", "snapshot"].map(|role| {
         let role = trusted.root().role(role);
@@ -347,40 +341,6 @@ fn online_keys(trusted: &TrustedMetadataSet) -> [BTreeSet<String>; 2] {
 fn signed_digest(bytes: &[u8]) -> Option<Digest> {
     let root = sigstore_tuf::Metadata::<sigstore_tuf::Root>::from_slice(bytes).ok()?;
     Some(Digest::of(root.signed_canonical()))
-}
-
-fn render(saved: &Saved) -> serde_json::Result<Vec<u8>> {
-    let body = serde_json::to_vec(saved)?;
-    let mut text = format!("{FORMAT} {}\n", Digest::of(&body)).into_bytes();
-    text.extend_from_slice(&body);
-    Ok(text)
-}
-
-fn parse(text: &[u8]) -> Result<Saved, &'static str> {
-    let end = text
-        .iter()
-        .position(|&c| c == b'\n')
-        .ok_or("trusted.json is cut short")?;
-    let head = std::str::from_utf8(&text[..end]).map_err(|_| "trusted.json is damaged")?;
-    let (format, digest) = head.split_once(' ').ok_or("trusted.json is damaged")?;
-    if format != FORMAT {
-        return Err("trusted.json was written by another version of Chiron, or is damaged");
-    }
-    let body = &text[end + 1..];
-    if digest.parse() != Ok(Digest::of(body)) {
-        return Err("trusted.json is damaged: its digest is not that of its content");
-    }
-    serde_json::from_slice(body).map_err(|_| "trusted.json was written by another version of Chiron")
-}
-
-/// Writes aside, syncs, renames, syncs the folder: a crash leaves the old file or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut aside = tempfile::NamedTempFile::new_in(folder)?;
-    aside.write_all(bytes)?;
-    aside.as_file().sync_all()?;
-    aside.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
 }
 
 /// What sigstore-tuf takes for its cache. It is in memory: [`State::write`] makes it durable, and says when it cannot.
@@ -432,54 +392,4 @@ impl MetadataStore for StateStore {
 fn root_version(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("root_history/")?.strip_suffix(".root.json")?;
     digits.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn saved() -> Saved {
-        Saved {
-            floors: Floors {
-                root: 2,
-                timestamp: 9,
-                snapshot: 8,
-                meta: BTreeMap::from([("targets.json".to_owned(), 1)]),
-                keys: [BTreeSet::from(["a".to_owned()]), BTreeSet::new()],
-            },
-            metadata: BTreeMap::from([("timestamp.json".to_owned(), "{\"é\": \"\\n\"}".to_owned())]),
-            verified_at: Some(Timestamp::UNIX_EPOCH),
-            ..Saved::default()
-        }
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        assert_eq!(parse(&render(&saved()).unwrap()), Ok(saved()));
-    }
-
-    #[test]
-    fn any_changed_byte_is_noticed() {
-        let text = render(&saved()).unwrap();
-        for place in 0..text.len() {
-            let mut damaged = text.clone();
-            damaged[place] ^= 1;
-            assert!(parse(&damaged).is_err(), "byte {place}");
-            assert!(parse(&text[..place]).is_err(), "cut at {place}");
-        }
-    }
-
-    #[test]
-    fn newer_is_judged_by_the_root_first() {
-        let at = |root, timestamp| Floors {
-            root,
-            timestamp,
-            ..Floors::default()
-        };
-        assert!(is_newer(&at(1, 5), &at(1, 4)));
-        assert!(!is_newer(&at(1, 4), &at(1, 4)));
-        // After a recovery versions begin anew under a newer root.
-        assert!(!is_newer(&at(1, 900), &at(2, 4)));
-    }
 }

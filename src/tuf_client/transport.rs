@@ -1,7 +1,8 @@
 //! Where metadata and targets come from: a host, or a folder. Bounded in bytes and in time, and believing nothing.
 
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,129 +11,22 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use sigstore_tuf::Repository;
 use sigstore_tuf::transport::FetchFuture;
-use url::Url;
 
 use super::error::{Check, TufClientError};
 use super::http::{Answer, Http, Patience};
 use super::keys;
+use super::source::Source;
 use crate::blocking;
 
 /// Bytes of delegated metadata kept in memory, so that a new snapshot brings only what changed. Every use is verified anew.
 const KEPT_BYTES: u64 = 64 << 20;
 /// Files expected among them; only a hint for the tables.
 const KEPT_FILES: usize = 1_024;
+/// Bytes of delegated metadata that the updater may hold, as JSON; parsed it takes some times as much. Threat: memory, in a
+/// proxy that runs for months in front of a million targets.
+const GIVEN_BYTES: u64 = 48 << 20;
 /// Bytes of a metadata file's name. Threat: names without end in delegations.
 const MAX_NAME: usize = 200;
-
-/// A TUF repository: where its metadata and where its targets are.
-#[derive(Clone, Debug)]
-pub enum Source {
-    /// Both end in `/`.
-    Http {
-        /// Above `timestamp.json`.
-        metadata: Url,
-        /// Above the targets' paths.
-        targets: Url,
-    },
-    /// On this machine's disk.
-    Folder {
-        /// With `timestamp.json`.
-        metadata: PathBuf,
-        /// Above the targets' paths.
-        targets: PathBuf,
-    },
-}
-
-/// Below a repository's address or folder: metadata, targets. A daemon's own address, a repository's, and one that keeps
-/// its metadata at the top.
-const LAYOUTS: [(&str, &str); 3] = [
-    ("tuf/metadata/", "tuf/targets/"),
-    ("metadata/", "targets/"),
-    ("", "targets/"),
-];
-
-impl Source {
-    /// What the daemon at `base` serves.
-    pub fn daemon(base: &Url) -> Result<Self, TufClientError> {
-        Self::below(base, LAYOUTS[0])
-    }
-
-    fn below(base: &Url, (metadata, targets): (&str, &str)) -> Result<Self, TufClientError> {
-        let base = folder_url(base);
-        let join = |to: &str| {
-            base.join(to)
-                .map_err(|error| TufClientError::Setup(format!("the address cannot be used: {error}")))
-        };
-        Ok(Self::Http {
-            metadata: join(metadata)?,
-            targets: join(targets)?,
-        })
-    }
-
-    /// The repository at `base`: a daemon's address, or the address above `metadata/` and `targets/`.
-    pub async fn find(base: &Url, patience: Patience) -> Result<Self, TufClientError> {
-        let http = Http::new(base, patience).map_err(TufClientError::Setup)?;
-        for layout in LAYOUTS {
-            let source = Self::below(base, layout)?;
-            let Self::Http { metadata, .. } = &source else {
-                continue;
-            };
-            let url = metadata
-                .join("timestamp.json")
-                .map_err(|error| TufClientError::Setup(error.to_string()))?;
-            let found = http.document(url, chiron_tuf::limits::MAX_TIMESTAMP_BYTES).await;
-            match found {
-                Ok(None) => {}
-                // Too long is the client's to refuse, in its words.
-                Ok(Some(_)) | Err(FetchError::TooLong { .. }) => return Ok(source),
-                Err(error) => return Err(error.about("timestamp.json")),
-            }
-        }
-        Err(TufClientError::Unreachable {
-            file: "timestamp.json".to_owned(),
-            why: "there is none at this address, nor below metadata/ or tuf/metadata/".to_owned(),
-        })
-    }
-
-    /// The repository in a folder: a daemon's data folder, or the folder above `metadata/` and `targets/`.
-    pub fn folder(base: &Path) -> Result<Self, TufClientError> {
-        for (metadata, targets) in LAYOUTS {
-            let metadata = base.join(metadata);
-            if metadata.join("timestamp.json").is_file() {
-                return Ok(Self::Folder {
-                    metadata,
-                    targets: base.join(targets),
-                });
-            }
-        }
-        Err(TufClientError::Setup(format!(
-            "there is no timestamp.json in {}, nor below metadata/ or tuf/metadata/",
-            base.display()
-        )))
-    }
-}
-
-/// The same address with a `/` at the end, below which others are found.
-pub fn folder_url(url: &Url) -> Url {
-    let mut url = url.clone();
-    if !url.path().ends_with('/') {
-        let path = format!("{}/", url.path());
-        url.set_path(&path);
-    }
-    url.set_query(None);
-    url.set_fragment(None);
-    url
-}
-
-impl Source {
-    /// Whether it has a place for the targets' content: a daemon's folder on disk has only metadata.
-    pub fn has_targets(&self) -> bool {
-        match self {
-            Self::Http { .. } => true,
-            Self::Folder { targets, .. } => targets.is_dir(),
-        }
-    }
-}
 
 /// Why something did not come.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -207,6 +101,8 @@ pub(super) struct Transport {
     http: Option<Http>,
     kept: Cache<String, Bytes, ByBytes>,
     last: Mutex<String>,
+    /// Bytes of delegated metadata that the updater was given since it was made.
+    given: AtomicU64,
 }
 
 /// The updater's handle on it.
@@ -231,7 +127,18 @@ impl Transport {
             http,
             kept: Cache::with_weighter(KEPT_FILES, KEPT_BYTES, ByBytes),
             last: Mutex::default(),
+            given: AtomicU64::new(0),
         })
+    }
+
+    /// Whether the updater holds so much delegated metadata that it should be made anew. It forgets none of it by itself.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.given.load(Ordering::Relaxed) > GIVEN_BYTES
+    }
+
+    /// An updater begins with nothing.
+    pub(super) fn begin(&self) {
+        self.given.store(0, Ordering::Relaxed);
     }
 
     /// The metadata file that was asked for last.
@@ -251,7 +158,9 @@ impl Transport {
     /// Fetches a delegated role's file into memory, unbelieved. That it fails is found again by who needs it.
     pub(super) async fn prefetch(&self, name: &str) {
         let limit = chiron_tuf::limits::MAX_TARGETS_BYTES;
-        if let Ok(Some(bytes)) = self.fetch(name, limit).await {
+        if let Ok(Some(bytes)) = self.fetch(name, limit).await
+            && keys::each_stands_once(&bytes).is_ok()
+        {
             self.kept.insert(name.to_owned(), bytes);
         }
     }
@@ -293,6 +202,7 @@ impl Transport {
     async fn metadata(&self, name: &str, limit: u64) -> Result<Option<Bytes>, FetchError> {
         self.note(name);
         if let Some(kept) = self.kept.get(name) {
+            self.given.fetch_add(kept.len() as u64, Ordering::Relaxed);
             return Ok(Some(kept));
         }
         let Some(bytes) = self.fetch(name, limit).await? else {
@@ -300,6 +210,7 @@ impl Transport {
         };
         keys::each_stands_once(&bytes).map_err(FetchError::OneKeyTwice)?;
         if is_delegated(name) {
+            self.given.fetch_add(bytes.len() as u64, Ordering::Relaxed);
             self.kept.insert(name.to_owned(), bytes.clone());
         }
         Ok(Some(bytes))

@@ -169,6 +169,9 @@ impl Lookup {
             // Or a `pip` folder in the working directory would be run instead of pip.
             .env("PYTHONSAFEPATH", "1")
             .env("COLUMNS", "400")
+            // What opens this process's keys is nobody else's.
+            .env_remove("CHIRON_TUF_PASSPHRASE")
+            .env_remove("CHIRON_TUF_PIN")
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .stdout(Stdio::piped())

@@ -151,7 +151,7 @@ async fn answer(
         }
         Some(Meddle::Hang) => {
             let never = stream::once(async {
-                tokio::time::sleep(Duration::from_secs(3_600)).await;
+                tokio::time::sleep(Duration::from_hours(1)).await;
                 Ok::<_, std::io::Error>(Bytes::new())
             });
             Response::new(Body::from_stream(never))
@@ -159,7 +159,7 @@ async fn answer(
         Some(Meddle::Endless) => {
             let first = Bytes::from(body);
             let more = stream::unfold(Some(first), |next| async move {
-                let chunk = next.unwrap_or_else(|| Bytes::from_static(&[b' '; 65_536]));
+                let chunk = next.unwrap_or_else(|| Bytes::from_static(&[b' '; 16_000]));
                 Some((Ok::<_, std::io::Error>(chunk), None))
             });
             Response::new(Body::from_stream(more))

@@ -10,6 +10,7 @@ pub mod builds;
 pub mod clients;
 pub mod daemon;
 pub mod der;
+pub mod documents;
 pub mod hostile;
 pub mod jobs;
 pub mod man_in_the_middle;

@@ -69,17 +69,13 @@ impl Proxy {
         });
         let until = Instant::now() + PATIENCE;
         let base = loop {
-            match hear.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    if let Some(base) = line.strip_prefix("listening on ") {
-                        break base.trim().to_owned();
-                    }
-                }
-                Err(_) => {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    panic!("the proxy did not start:\n{}", log.lock().unwrap());
-                }
+            let Ok(line) = hear.recv_timeout(until.saturating_duration_since(Instant::now())) else {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the proxy did not start:\n{}", log.lock().unwrap());
+            };
+            if let Some(base) = line.strip_prefix("listening on ") {
+                break base.trim().to_owned();
             }
         };
         Self {

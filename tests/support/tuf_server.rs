@@ -217,7 +217,7 @@ fn say(body: &mut Body, reply: Option<Reply>, over: &AtomicBool) -> std::io::Res
         Some(Reply::Endless(start)) => {
             body.head("200 OK", None)?;
             body.send(&start)?;
-            let spaces = [b' '; 64 * 1024];
+            let spaces = [b' '; 8 * 1024];
             while body.sent.load(Ordering::Relaxed) < ENDLESS_STOPS_AT && !over.load(Ordering::Relaxed) {
                 body.send(&spaces)?;
             }

@@ -168,12 +168,12 @@ fn a_role_that_lists_one_key_under_two_ids() {
     // A key of a kind that nobody knows stands beside them, and must not keep anyone from looking.
     let odd =
         json!({ "keytype": "of the future", "scheme": "of the future", "keyval": { "certificate": "none" } });
-    lists_twice(&Key::ed25519(), with_a_note, Some(odd));
+    lists_twice(&Key::ed25519(), with_a_note, Some(&odd));
 }
 
 /// `trust` needs two of its keys and lists `key` twice, the second time with its object changed.
 #[track_caller]
-fn lists_twice(key: &Key, change: impl Fn(Value) -> Value, beside: Option<Value>) {
+fn lists_twice(key: &Key, change: impl Fn(Value) -> Value, beside: Option<&Value>) {
     let why = "ids are taken as they are declared, and counted; the specification leaves it to the delegator (section 4.2.1)";
     let mut expect = refused(&[Kind::Signature, Kind::Malformed]);
     for client in [Client::PythonTuf, Client::TufJs, Client::Tough] {
@@ -187,7 +187,7 @@ fn lists_twice(key: &Key, change: impl Fn(Value) -> Value, beside: Option<Value>
         let delegations = &mut scene.author.edit("targets")["delegations"];
         delegations["keys"][&twin_id] = twin;
         delegations["roles"][0]["keyids"] = json!([key.id(), twin_id]);
-        if let Some(odd) = &beside {
+        if let Some(odd) = beside {
             delegations["keys"]["f".repeat(64)] = odd.clone();
         }
         scene.author.signers.insert("trust".to_owned(), vec![key.clone()]);

@@ -128,9 +128,9 @@ fn test_targets_rollback() {
         let publish = |case: &mut Case| {
             let roles = ["targets", "snapshot", "timestamp"];
             if hashes {
-                publish_with_hashes(case, &roles)
+                publish_with_hashes(case, &roles);
             } else {
-                case.publish(&roles)
+                case.publish(&roles);
             }
         };
         publish(&mut case);

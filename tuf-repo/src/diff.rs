@@ -290,7 +290,8 @@ fn scope(role: &DelegatedRole, is_bin: bool) -> String {
     };
     let which = match (&role.paths, &role.path_hash_prefixes) {
         _ if is_bin => "its share of the paths".to_owned(),
-        (Some(paths), _) => format!("the paths {}", paths.join(" ")),
+        // A pattern may be any text: a line feed in it must not begin a line of its own.
+        (Some(paths), _) => format!("the paths {}", paths.join(" ").escape_debug()),
         (None, Some(prefixes)) if all_digits(prefixes) => "every path".to_owned(),
         (None, Some(prefixes)) => format!("paths whose SHA-256 begins with {}", prefixes.join(" ")),
         (None, None) => "no path".to_owned(),

@@ -30,8 +30,9 @@ pub use canonical::{CanonicalError, canonical};
 pub use check::Defect;
 pub use diff::{KeyLabels, describe_root, describe_targets};
 pub use editor::{
-    Authority, Draft, DraftError, Edition, EditionError, EntryError, Finished, Ledger, LedgerRow, SignDocumentError,
-    SignedDocument, SnapshotStage, TargetEntry, TimestampStage, VersionsExhausted, sign_document,
+    Authority, Draft, DraftError, Edition, EditionError, EntryError, Finished, Ledger, LedgerRow,
+    SignDocumentError, SignedDocument, SnapshotStage, TargetEntry, TimestampStage, VersionsExhausted,
+    sign_document,
 };
 pub use envelope::{Document, Envelope, MetadataError, Signature};
 pub use expiry::{ExpiryError, TIMESTAMP_RESIGN_EVERY, expires_at, lifetime};

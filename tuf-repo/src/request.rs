@@ -32,6 +32,9 @@ use crate::verify::signers;
 use content::Content;
 use file::RequestFile;
 
+/// Bytes of what a request calls a key or a document.
+const MAX_NAME_BYTES: usize = 128;
+
 /// A document that waits for signatures: a root, or targets metadata of `targets`, `trust` or `bins`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SigningRequest {
@@ -145,6 +148,14 @@ impl SigningRequest {
 
     fn check(file: RequestFile) -> Result<Self, RequestError> {
         let untrue = |what| RequestError::Untrue { what };
+        let mut names = file
+            .needs
+            .iter()
+            .map(|need| &need.whose)
+            .chain(file.labels.values());
+        if let Some(name) = names.find(|name| !is_plain(name)) {
+            return Err(RequestError::Name(name.chars().take(MAX_NAME_BYTES).collect()));
+        }
         let role = Role::try_from(&file.role).map_err(|_| RequestError::Role(file.role.clone()))?;
         let content = Content::read(role, file.before.as_ref(), &file.signed)?;
         let draft = content.draft(role)?;
@@ -335,6 +346,11 @@ impl SigningRequest {
             .collect();
         SignedDocument::seal(&self.draft, &authorities, signatures)
     }
+}
+
+/// Threat: a name from a file that draws over the terminal of who reads it.
+fn is_plain(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(|c| matches!(c, b' '..=b'~'))
 }
 
 #[cfg(test)]

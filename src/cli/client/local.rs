@@ -66,6 +66,7 @@ impl Local {
         let request = request.body(body).map_err(|error| failed(error.to_string()))?;
         let Ok(response) = self.router.clone().oneshot(request).await;
         let status = response.status();
+        super::tell_note(response.headers());
         let chunks = response
             .into_body()
             .into_data_stream()

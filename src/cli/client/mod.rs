@@ -43,6 +43,13 @@ pub fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
+/// What the daemon says of a change beside its answer, as a line of advice.
+fn tell_note(headers: &http::HeaderMap) {
+    if let Some(text) = headers.get("chiron-note").and_then(|text| text.to_str().ok()) {
+        super::output::note(text);
+    }
+}
+
 /// The admin API, wherever it is.
 pub enum Client {
     /// A daemon, over HTTP.

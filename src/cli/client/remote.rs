@@ -91,6 +91,7 @@ impl Remote {
             .await
             .map_err(|error| unreachable(&self.base, &error))?;
         let status = response.status();
+        super::tell_note(response.headers());
         let base = self.base.clone();
         let chunks = response
             .bytes_stream()

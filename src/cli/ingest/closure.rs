@@ -150,7 +150,12 @@ pub async fn find_uv() -> Result<Vec<String>, Failure> {
 
 fn command(uv: &[String]) -> Command {
     let mut command = Command::new(uv.first().map_or("uv", String::as_str));
-    command.args(uv.iter().skip(1)).kill_on_drop(true);
+    command
+        .args(uv.iter().skip(1))
+        // What opens this process's keys is nobody else's.
+        .env_remove("CHIRON_TUF_PASSPHRASE")
+        .env_remove("CHIRON_TUF_PIN")
+        .kill_on_drop(true);
     command
 }
 

@@ -92,10 +92,17 @@ async fn newest(
 }
 
 async fn source(place: &str, patience: Patience) -> Result<Source, Failure> {
-    let source = match web_address(place) {
-        Ok(url) => Source::find(&url, patience).await,
-        Err(why) if place.contains("://") => return Err(Failure::usage(why)),
-        Err(_) => Source::folder(Path::new(place)),
+    let folder = Path::new(place);
+    let source = if folder.is_dir() {
+        Source::folder(folder)
+    } else {
+        // Not repeated in the error: an address may hold a password.
+        let url = web_address(place).map_err(|why| {
+            Failure::usage(format_args!(
+                "the repository is neither a folder that is there nor an address: {why}"
+            ))
+        })?;
+        Source::find(url.expose(), patience).await
     };
     source.map_err(|error| client_failure(&error))
 }

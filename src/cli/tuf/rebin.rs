@@ -10,7 +10,7 @@ use crate::cli::exit::{ExitStatus, Failure};
 /// Arguments of `tuf rebin`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  chiron tuf rebin 1024 --dry-run\n  chiron tuf rebin 1024 --reason '80,000 files'\n\n256 bins suit up to 60,000 targets, 1,024 up to 1,500,000. `chiron tuf status` says when another number is better."
+    after_help = "Examples:\n  chiron tuf rebin 1024 --dry-run\n  chiron tuf rebin 1024 --reason '80,000 files'\n\n256 bins suit up to 60,000 targets, 1,024 up to 1,500,000. The daemon takes more by itself where it has the key of bins;\n`chiron tuf status` says when people should."
 )]
 pub struct RebinArgs {
     /// A power of two, 16 to 16,384

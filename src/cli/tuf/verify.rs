@@ -7,7 +7,6 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
-use url::Url;
 
 use super::super::context::Context;
 use super::super::exit::{ExitStatus, Failure};
@@ -133,6 +132,10 @@ async fn verify(
     state: &Path,
     patience: Patience,
 ) -> Result<Report, Stopped> {
+    // Before anybody is asked anything: with a root that is none there is nothing to ask for.
+    if let Some(root) = &given {
+        TufClient::check_root(root)?;
+    }
     let source = source(&args.place, patience).await?;
     let root = if let Some(root) = given {
         root
@@ -193,12 +196,13 @@ async fn source(place: &str, patience: Patience) -> Result<Source, Stopped> {
     if folder.is_dir() {
         return Ok(Source::folder(folder)?);
     }
-    let url: Url = web_address(place).map_err(|why| {
+    // Not repeated in the error: an address may hold a password.
+    let url = web_address(place).map_err(|why| {
         Stopped::Here(Failure::usage(format_args!(
-            "{place} is neither a folder nor an address: {why}"
+            "the repository is neither a folder that is there nor an address: {why}"
         )))
     })?;
-    Ok(Source::find(&url, patience).await?)
+    Ok(Source::find(url.expose(), patience).await?)
 }
 
 /// Reads a target to its end, and writes it when told to: aside, and under its name when it has been verified.

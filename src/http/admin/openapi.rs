@@ -2,7 +2,9 @@
 
 use utoipa::OpenApi;
 
-use super::{advisories, events, files, held, ingest, jobs, judgments, policy, projects, proofs, rebuild, tuf};
+use super::{
+    advisories, events, files, held, ingest, jobs, judgments, policy, projects, proofs, rebuild, tuf,
+};
 use crate::api;
 
 /// The document.

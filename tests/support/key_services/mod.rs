@@ -1,5 +1,5 @@
 //! Stand-ins for the services that keep keys: they check requests as the real ones do and answer in their words, and on
-//! demand they are faulty. They are no proof that the real ones agree; docs/keys.md says what was tried against what.
+//! demand they are faulty. They are no proof that the real ones agree; docs/keys-services.md says what was tried against what.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod aws;
@@ -225,8 +225,9 @@ fn serve(
         Fault::Oversized => {
             out.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"data\": \"")?;
             // The reader gives up long before; so does this, in case it does not.
+            let much = "x".repeat(64 << 10);
             for _ in 0..1024 {
-                out.write_all(&[b'x'; 64 << 10])?;
+                out.write_all(much.as_bytes())?;
             }
             return Ok(());
         }

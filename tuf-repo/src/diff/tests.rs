@@ -218,6 +218,15 @@ fn the_delegations_of_targets_are_told() {
     );
 }
 
+/// Threat: a pattern that writes lines of its own.
+#[test]
+fn patterns_stay_on_their_line() {
+    let mut after = delegating(2, top_delegations(&keys(&[3, 4]), &of(&[3], 1), &of(&[4], 1)));
+    after.delegations.as_mut().unwrap().roles[0].paths = Some(vec!["a\nroot: no change".to_owned()]);
+    let lines = describe_targets(Role::Targets, None, &after, &labels());
+    assert!(lines.iter().all(|line| !line.contains('\n')), "{lines:?}");
+}
+
 #[test]
 fn targets_that_come_go_and_change_are_told() {
     let file = |body: &[u8]| TargetFile::of(body);

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod history;
+mod ledger;
 mod signing;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,6 @@ use crate::canonical::canonical;
 use crate::envelope::{Document as _, Envelope};
 use crate::example::{self, key, role_keys};
 use crate::expiry::expires_at;
-use crate::limits::MAX_VERSION;
 use crate::metadata::{SPEC_VERSION, Snapshot, TargetFile, Targets, TargetsType, TimestampMetadata, Version};
 use crate::role::{Bin, Role};
 use crate::signer::Signer as _;
@@ -46,7 +46,7 @@ fn bin(number: u16, count: u16) -> Bin {
     Bin::new(number, count).unwrap()
 }
 
-fn ledger(versions: &[(Role, Version)]) -> Ledger {
+fn ledger_of(versions: &[(Role, Version)]) -> Ledger {
     versions
         .iter()
         .map(|(role, version)| (*role, LedgerRow::of(*version, b"a file")))
@@ -55,7 +55,7 @@ fn ledger(versions: &[(Role, Version)]) -> Ledger {
 
 /// With what a publication begins.
 fn first() -> Ledger {
-    ledger(&[
+    ledger_of(&[
         (Role::Root, 1),
         (Role::Targets, 1),
         (Role::Trust, 1),
@@ -124,47 +124,6 @@ proptest! {
             prop_assert_eq!(TargetEntry::of(&path, &file).map(|_| ()), Ok(()));
         }
     }
-
-    /// Versions rise from any state and above any floor, and bins never share one.
-    #[test]
-    fn versions_only_rise(
-        rows in prop::collection::btree_map(any_role(), 1_u64..1 << 40, 0..20),
-        floor in 0_u64..1 << 41,
-    ) {
-        let mut ledger: Ledger = rows.iter().map(|(role, version)| (*role, LedgerRow::of(*version, b""))).collect();
-        ledger.raise(floor);
-        let mut given = BTreeMap::new();
-        for role in rows.keys().copied().chain(BinCount::DEFAULT.bins().map(Role::Bin)) {
-            let next = ledger.next(role).unwrap();
-            prop_assert!(rows.get(&role).is_none_or(|last| next > *last));
-            if role == Role::Root {
-                prop_assert_eq!(next, rows[&role] + 1);
-            } else {
-                prop_assert!(next >= floor);
-            }
-            if let Role::Bin(bin) = role {
-                let highest = rows.iter().filter(|(role, _)| matches!(role, Role::Bin(_))).map(|(_, last)| *last).max();
-                prop_assert!(highest.is_none_or(|highest| next > highest), "above every bin that was");
-                prop_assert_eq!(next % Ledger::BIN_STEP, u64::from(bin.number()));
-            }
-            given.insert(role, next);
-        }
-        let mut of_256 = BinCount::DEFAULT.bins().map(|bin| given[&Role::Bin(bin)]).collect::<Vec<_>>();
-        of_256.dedup();
-        prop_assert_eq!(of_256.len(), 256);
-    }
-}
-
-fn any_role() -> impl Strategy<Value = Role> {
-    prop_oneof![
-        Just(Role::Root),
-        Just(Role::Targets),
-        Just(Role::Trust),
-        Just(Role::Bins),
-        Just(Role::Snapshot),
-        Just(Role::Timestamp),
-        (4_u8..=14, any::<u16>()).prop_map(|(bits, number)| Role::Bin(Bin::of_bits(number, bits))),
-    ]
 }
 
 #[test]
@@ -221,7 +180,7 @@ fn a_publication_goes_from_the_bins_to_the_timestamp() {
 
 #[test]
 fn a_timestamp_alone_names_the_snapshot_that_stands() {
-    let before = ledger(&[(Role::Targets, 1), (Role::Snapshot, 7), (Role::Timestamp, 40)]);
+    let before = ledger_of(&[(Role::Targets, 1), (Role::Snapshot, 7), (Role::Timestamp, 40)]);
     let stage = Edition::after(before.clone(), now()).timestamp().unwrap();
     let timestamp = signed(stage.draft());
     let names = Envelope::<TimestampMetadata>::parse(timestamp.bytes())
@@ -265,7 +224,7 @@ fn versions_never_go_back() {
     );
     assert_eq!(old.version(), 2);
     for last in [2, 3] {
-        let mut edition = Edition::after(ledger(&[(Role::Trust, last)]), now());
+        let mut edition = Edition::after(ledger_of(&[(Role::Trust, last)]), now());
         assert_eq!(
             edition.add(&old),
             Err(EditionError::Rollback {
@@ -309,7 +268,7 @@ fn each_role_comes_once_and_in_its_place() {
 #[test]
 fn a_snapshot_is_the_one_that_was_drafted() {
     let stage = Edition::after(first(), now()).snapshot().unwrap();
-    let other = Edition::after(ledger(&[(Role::Targets, 1), (Role::Snapshot, 4)]), now())
+    let other = Edition::after(ledger_of(&[(Role::Targets, 1), (Role::Snapshot, 4)]), now())
         .snapshot()
         .unwrap();
     assert_eq!(
@@ -364,66 +323,4 @@ fn metadata_of_another_kind_is_not_signed() {
         Draft::of(Role::Trust, &zero),
         Err(DraftError::Defect { .. })
     ));
-}
-
-#[test]
-fn after_the_last_version_there_is_none() {
-    for role in [Role::Root, Role::Trust, Role::Timestamp] {
-        let exhausted = ledger(&[(role, MAX_VERSION)]);
-        assert_eq!(
-            exhausted.next(role),
-            Err(VersionsExhausted {
-                role,
-                last: MAX_VERSION
-            })
-        );
-        assert_eq!(ledger(&[(role, MAX_VERSION - 1)]).next(role), Ok(MAX_VERSION));
-    }
-    let other = Role::Bin(bin(9, 16));
-    let exhausted = ledger(&[(Role::Bin(bin(0, 1024)), MAX_VERSION)]);
-    assert_eq!(
-        exhausted.next(other),
-        Err(VersionsExhausted {
-            role: other,
-            last: MAX_VERSION
-        })
-    );
-    let mut raised = Ledger::default();
-    raised.raise(Version::MAX);
-    assert!(raised.next(Role::Timestamp).is_err());
-    assert!(raised.next(other).is_err());
-    assert_eq!(raised.next(Role::Root), Ok(1));
-}
-
-#[test]
-fn a_restored_backup_goes_on_above_what_clients_saw() {
-    let mut restored = ledger(&[
-        (Role::Root, 3),
-        (Role::Snapshot, 90),
-        (Role::Timestamp, 120),
-        (Role::Bin(bin(5, 256)), 16_389),
-    ]);
-    restored.raise(1_000_000);
-    assert_eq!(restored.next(Role::Snapshot), Ok(1_000_000));
-    assert_eq!(restored.next(Role::Timestamp), Ok(1_000_000));
-    assert_eq!(restored.next(Role::Root), Ok(4));
-    assert_eq!(restored.next(Role::Bin(bin(5, 256))), Ok(62 * 16_384 + 5));
-}
-
-/// Found by `history::clients_follow_any_history`.
-#[test]
-fn a_restored_backup_lifts_bins_that_are_not_in_use() {
-    let (used, unused) = (Role::Bin(bin(5, 256)), Role::Bin(bin(5, 1024)));
-    let mut restored = ledger(&[(Role::Targets, 1), (used, 16_389), (unused, 32_773)]);
-    restored.raise(1_000_000);
-    let mut edition = Edition::after(restored, now());
-    let again = signed(&edition.bin(bin(5, 256), &[] as &[TargetEntry]).unwrap());
-    edition.add(&again).unwrap();
-    let stage = edition.snapshot().unwrap();
-    let named = Envelope::<Snapshot>::parse(signed(stage.draft()).bytes())
-        .unwrap()
-        .signed
-        .meta;
-    assert_eq!(named["bin-05.json"].version, again.version());
-    assert_eq!(named["bin-005.json"].version, 1_000_000);
 }

@@ -30,6 +30,9 @@ pub enum RequestError {
     /// Not 16 lower-case hex digits.
     #[error("{0:?} is not the id of a signing request: 16 lower-case hex digits")]
     Id(String),
+    /// What a key or a document is called.
+    #[error("the request calls a key or a document {0:?}: a name has 1 to 128 printable characters of ASCII")]
+    Name(String),
     /// An online role, or none at all.
     #[error("metadata of {0} is not signed on request; that of root, targets, trust and bins is")]
     Role(RoleName),

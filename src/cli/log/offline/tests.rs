@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use chiron_storage::Digest;
 use serde_json::json;
 
 use super::*;
