@@ -49,6 +49,11 @@ fn errors(root: &Value, schema: &Value, document: &Value, at: &str) -> Vec<Strin
                     found.push(format!("{at}: {document} < {says}"));
                 }
             }
+            "maximum" => {
+                if document.as_f64() > says.as_f64() {
+                    found.push(format!("{at}: {document} > {says}"));
+                }
+            }
             "minLength" | "maxLength" => {
                 let (length, bound) = (
                     document.as_str().map_or(0, str::len) as u64,

@@ -223,7 +223,10 @@ fn two_daemons_do_not_publish_one_folder() {
         panic!("a second daemon started on the same folder");
     };
     assert_ne!(refused.status, 0);
-    assert!(refused.stderr.contains("in use"), "{refused}");
+    assert!(
+        refused.stderr.contains("another process holds the data folder"),
+        "{refused}"
+    );
     assert_eq!(served(&daemon).unwrap(), before);
     assert!(Path::new(CHIRON).exists());
 }

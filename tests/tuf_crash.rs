@@ -162,7 +162,7 @@ fn a_disk_that_refuses_for_a_while_needs_no_restart() {
         revoke(&daemon, &file);
         is_the_old_one(&daemon, &before, &file);
         drop(obstacle);
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while daemon.get("/readyz").json()["problems"] != serde_json::json!([]) {
             assert!(Instant::now() < deadline, "it was not tried again");
             std::thread::sleep(Duration::from_millis(200));
@@ -192,7 +192,7 @@ fn leftovers_are_written_over() {
     is_the_new_one(&daemon, &before);
     let left = std::fs::read_dir(folder).unwrap();
     let mut names = left.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-    assert!(!names.any(|name| name.ends_with(".new")));
+    assert!(!names.any(|name| name.contains(".new")));
 }
 
 /// An older timestamp in the folder is what a crash before the last step leaves: it is finished, with the same versions.

@@ -61,6 +61,8 @@ impl Jobs {
         let gate = self.0.mirror.gate();
         gate.policy.replace(policy);
         let event = gate.catalog.put_in_force(standing, by, Timestamp::now()).await?;
+        // The rules themselves are signed too, and a log without a judgment has no event of them.
+        self.0.publisher.look_again();
         self.judge_all_again(event.is_some(), "other rules are in force")
             .await
     }

@@ -74,6 +74,10 @@ pub(super) struct Inner {
     /// The generation since which any page may have changed.
     all_heads: AtomicU64,
     pub condition: Condition,
+    /// How often somebody said that there is something to publish that the log does not tell.
+    wanted: AtomicU64,
+    /// What of that a publication has looked at.
+    answered: AtomicU64,
     /// Rung when there is more to publish than one publication took.
     pub bell: Notify,
 }
@@ -130,6 +134,8 @@ impl Publisher {
             heads: HashMap::new(),
             all_heads: AtomicU64::new(0),
             condition: Condition::default(),
+            wanted: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             bell: Notify::new(),
         };
         Ok(Self {
@@ -166,10 +172,15 @@ impl Publisher {
                 inner.inspect().await?;
                 inner.put_back(true).await?;
             }
+            let wanted = inner.wanted.load(Ordering::Acquire);
             let timer = inner.parts.metrics.publication_timer();
             let result = inner.run(order, now).await;
             drop(timer);
             inner.note(&result);
+            if result.is_ok() && inner.answered.swap(wanted, Ordering::AcqRel) != wanted {
+                // Who waits for that looks again, also if nothing could be signed here.
+                inner.generation.send_modify(|_| {});
+            }
             result
         };
         let task = tokio::spawn(task.in_current_span());
@@ -199,6 +210,12 @@ impl Publisher {
         self.inner.generation.borrow().clone()
     }
 
+    /// Something is to be published that the log does not tell of: policy or trusted roots are others.
+    pub fn look_again(&self) {
+        self.inner.wanted.fetch_add(1, Ordering::AcqRel);
+        self.inner.bell.notify_one();
+    }
+
     /// Whether this process publishes what changes.
     pub fn is_following(&self) -> bool {
         self.inner.condition.is_following()
@@ -218,10 +235,10 @@ impl Publisher {
     /// in this process.
     pub async fn published(&self, log_size: u64, wait: Duration) -> bool {
         let mut watch = self.watch();
+        let (inner, wanted) = (&self.inner, self.inner.wanted.load(Ordering::Acquire));
         let reached = |generation: &Option<Arc<Generation>>| {
-            generation
-                .as_ref()
-                .is_some_and(|generation| generation.log_size >= log_size)
+            let signed = generation.as_ref().map_or(0, |generation| generation.log_size);
+            signed >= log_size && inner.answered.load(Ordering::Acquire) >= wanted
         };
         if reached(&watch.borrow()) {
             return true;

@@ -155,7 +155,12 @@ impl Http {
     /// Asks once.
     pub(super) async fn once(&self, ask: &Ask<'_>) -> Result<Answer, Fault> {
         // A little less than whoever waits for all of it, so that the one who hangs is named.
-        match tokio::time::timeout(self.patience - self.patience / 20, self.exchange(ask)).await {
+        match tokio::time::timeout(
+            self.patience.saturating_sub(self.patience / 20),
+            self.exchange(ask),
+        )
+        .await
+        {
             Ok(done) => done,
             Err(_) => Err(Fault::Unavailable(format!(
                 "{} gave no answer within {:?}",

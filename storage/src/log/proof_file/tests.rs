@@ -219,6 +219,8 @@ fn a_number_or_a_size_that_does_not_fit_is_refused() {
     assert!(proof.verify(Digest::of(b"x"), log.key.verifier()).is_err());
 }
 
+type Fits<'a> = &'a dyn Fn(&ProofFileError) -> bool;
+
 #[test]
 fn what_is_no_proof_is_refused_and_says_where() {
     let log = Example::of(3);
@@ -226,7 +228,6 @@ fn what_is_no_proof_is_refused_and_says_where() {
     let second = BASE64_STANDARD.encode(log.leaves[2].as_bytes());
     let at = |line| move |error: &ProofFileError| matches!(error, ProofFileError::Line { line: l, .. } if *l == line);
     let kind = |error: &ProofFileError| *error == ProofFileError::Kind;
-    type Fits<'a> = &'a dyn Fn(&ProofFileError) -> bool;
     let cases: [(String, Fits<'_>); 18] = [
         (String::new(), &kind),
         ("\n".to_owned(), &kind),
