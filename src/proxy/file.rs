@@ -24,7 +24,8 @@ const HOLD: Duration = Duration::from_secs(12);
 /// How long a candidate may take to be judged and published. A rebuild from source takes minutes.
 const MAX_VERDICT: Duration = Duration::from_mins(15);
 /// How long what was admitted may take to appear among the signed targets. The daemon publishes about once a second.
-const MAX_PUBLICATION: Duration = Duration::from_mins(1);
+/// Threat: a mirror that replays an older state, in which what it admits never appears.
+const MAX_PUBLICATION: Duration = Duration::from_secs(20);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -117,9 +118,13 @@ impl Proxy {
                 return Ok(target);
             }
             if Instant::now() >= until {
-                return Err(Refusal::unavailable(
-                    format!("{} was admitted, but is not published yet", wanted.filename),
-                    "upstream admits it and has not signed it; its operator looks with `chiron tuf status`. Nothing unsigned is handed out",
+                return Err(Refusal::denied(
+                    "unsigned",
+                    format!(
+                        "{} was admitted upstream, but what upstream signs does not list it",
+                        wanted.filename
+                    ),
+                    "somebody replays an older signed state, or upstream cannot sign: its operator looks with `chiron tuf status`. Nothing unsigned is handed out",
                 ));
             }
             tokio::time::sleep(PAUSE).await;
