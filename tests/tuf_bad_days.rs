@@ -116,8 +116,16 @@ fn an_edited_timestamp_does_not_last() {
     let newest = served(&daemon).unwrap();
     let path = metadata(&daemon, "timestamp.json");
     std::fs::write(&path, &old.timestamp).unwrap();
+    assert_eq!(problems(&daemon), "[]", "nobody asked for it yet");
+    assert_eq!(daemon.get("/tuf/metadata/timestamp.json").body, old.timestamp);
+    assert!(
+        problems(&daemon).contains("timestamp.json"),
+        "{}",
+        problems(&daemon)
+    );
     hand_in(&daemon, "2.0");
     let after = served(&daemon).unwrap();
+    assert_eq!(problems(&daemon), "[]", "replaced, and served as it was signed");
     assert_eq!(after.version("timestamp"), newest.version("timestamp") + 1);
     assert_eq!(daemon.stop(), 0);
     std::fs::write(&path, "{}").unwrap();
