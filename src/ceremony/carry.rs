@@ -230,7 +230,7 @@ impl Ceremonies {
             generation = published.generation,
             "keys of the signed repository changed"
         );
-        Ok(view::published(&published))
+        Ok(view::figures(&published))
     }
 
     /// Makes documents again that Chiron signs by itself and that no longer follow what is in force.

@@ -33,6 +33,7 @@ use tokio::sync::Mutex;
 
 pub use edit::EditError;
 pub use error::CeremonyError;
+pub use view::figures;
 
 use crate::catalog::Catalog;
 use crate::keys::Keyring;

@@ -59,7 +59,7 @@ pub(super) fn request(document: &PendingDocument, labels: &KeyLabels) -> TufRequ
 }
 
 /// A publication, in figures.
-pub(super) fn published(published: &Published) -> TufPublished {
+pub fn figures(published: &Published) -> TufPublished {
     TufPublished {
         generation: published.generation,
         log_size: published.log_size,

@@ -15,7 +15,7 @@ use crate::api::{
     TufChange, TufInit, TufMerged, TufPublish, TufPublished, TufRebin, TufRequests, TufRotate, TufStatus,
     TufWaiting,
 };
-use crate::ceremony::{Ceremonies, CeremonyError};
+use crate::ceremony::{Ceremonies, CeremonyError, figures};
 use crate::publish::{How, PublishError, Published};
 
 /// How the repository stands: roles, keys, signatures, expiry.
@@ -158,18 +158,6 @@ async fn whole<T: Send + 'static>(
     let done = tokio::spawn(work.in_current_span()).await;
     let done = done.map_err(|_| Problem::broke_off("the signed repository"))?;
     Ok(axum::Json(done?))
-}
-
-fn figures(published: &Published) -> TufPublished {
-    TufPublished {
-        generation: published.generation,
-        log_size: published.log_size,
-        targets_changed: published.targets_changed,
-        bins_signed: published.bins_signed,
-        files_written: published.files_written,
-        bytes_written: published.bytes_written,
-        took_ms: published.took_ms,
-    }
 }
 
 impl From<CeremonyError> for Problem {
