@@ -151,12 +151,17 @@ fn the_bins_key_is_stolen_too() {
     thief.publish(&["snapshot", "timestamp"]);
     site.all_are_fooled(&thief, evil, EVIL);
 
-    site.tuf(&["rotate", "bins", "--reason", "stolen"]);
+    rotated_away(&site, &mut thief, "bins", evil);
+}
+
+/// A role's keys and every online key are changed: old and new clients work, and the thief's are worth nothing.
+fn rotated_away(site: &Site, thief: &mut Thief, role: &str, evil: &str) {
+    site.tuf(&["rotate", role, "--reason", "stolen"]);
     site.tuf(&["rotate", "--recover", "--reason", "stolen"]);
     site.all_clients_work();
     site.new_clients_work();
     thief.show_new_roots();
-    site.all_refuse(&thief, evil, &[Kind::Signature]);
+    site.all_refuse(thief, evil, &[Kind::Signature]);
 }
 
 #[test]
@@ -171,12 +176,7 @@ fn the_targets_key_is_stolen_too() {
     thief.publish(&["snapshot", "timestamp"]);
     site.all_are_fooled(&thief, evil, EVIL);
 
-    site.tuf(&["rotate", "targets", "--reason", "stolen"]);
-    site.tuf(&["rotate", "--recover", "--reason", "stolen"]);
-    site.all_clients_work();
-    site.new_clients_work();
-    thief.show_new_roots();
-    site.all_refuse(&thief, evil, &[Kind::Signature]);
+    rotated_away(&site, &mut thief, "targets", evil);
 }
 
 /// One of three root keys of which two must sign: its thief signs nothing, and it is exchanged under the two that are left.

@@ -12,7 +12,9 @@ use crate::metadata::{
     DelegatedRole, Delegations, MetaFile, Root, RootType, SPEC_VERSION, Snapshot, SnapshotType, TargetFile,
     Targets, TargetsType, TimestampMetadata, TimestampType,
 };
-use crate::{Document, Envelope, LocalKey, Role, RoleKeys, Signature, Signer, Threshold, sign};
+use crate::{
+    Document, Envelope, KeyId, LocalKey, PublicKey, Role, RoleKeys, Signature, Signer, Threshold, sign,
+};
 
 /// The Ed25519 key whose seed is this byte 32 times: the same in every run.
 pub(crate) fn key(seed: u8) -> LocalKey {
@@ -36,6 +38,24 @@ pub(crate) fn signature(key: &LocalKey, payload: &[u8]) -> Signature {
 pub(crate) fn role_keys(keys: &[&LocalKey], threshold: u32) -> RoleKeys {
     let ids = keys.iter().map(|key| key.public().id());
     RoleKeys::new(ids, Threshold::new(threshold).unwrap()).unwrap()
+}
+
+/// The public keys of these seeds, by id.
+pub(crate) fn keys(seeds: &[u8]) -> BTreeMap<KeyId, PublicKey> {
+    let keys = seeds.iter().map(|seed| key(*seed));
+    keys.map(|key| (key.public().id(), key.public().clone()))
+        .collect()
+}
+
+/// `threshold` of the keys of these seeds.
+pub(crate) fn of(seeds: &[u8], threshold: u32) -> RoleKeys {
+    let keys: Vec<LocalKey> = seeds.iter().map(|seed| key(*seed)).collect();
+    role_keys(&keys.iter().collect::<Vec<_>>(), threshold)
+}
+
+/// What the key of this seed is called.
+pub(crate) fn id(seed: u8) -> KeyId {
+    key(seed).public().id()
 }
 
 pub(crate) fn expires() -> Timestamp {

@@ -2,25 +2,7 @@
 
 use super::*;
 use crate::bins::top_delegations;
-use crate::example::{self, key, role_keys};
-use crate::local::LocalKey;
-use crate::signer::Signer as _;
-use crate::threshold::RoleKeys;
-
-fn keys(seeds: &[u8]) -> BTreeMap<KeyId, PublicKey> {
-    let keys = seeds.iter().map(|seed| key(*seed));
-    keys.map(|key| (key.public().id(), key.public().clone()))
-        .collect()
-}
-
-fn of(seeds: &[u8], threshold: u32) -> RoleKeys {
-    let keys: Vec<LocalKey> = seeds.iter().map(|seed| key(*seed)).collect();
-    role_keys(&keys.iter().collect::<Vec<_>>(), threshold)
-}
-
-fn id(seed: u8) -> KeyId {
-    key(seed).public().id()
-}
+use crate::example::{self, id, keys, of};
 
 fn labels() -> KeyLabels {
     [(id(1), "root".to_owned()), (id(7), "alice's token".to_owned())].into()

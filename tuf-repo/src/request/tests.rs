@@ -8,30 +8,13 @@ use serde_json::{Value, json};
 use super::*;
 use crate::bins::BinCount;
 use crate::envelope::Envelope;
-use crate::example::{self, key, role_keys};
-use crate::local::LocalKey;
-use crate::threshold::RoleKeys;
+use crate::example::{self, id, key, keys, of};
 use crate::verify::verify;
 
 const OLD: &[u8] = b"the file of root 1";
 
 fn made() -> Timestamp {
     "2026-11-20T10:00:00Z".parse().unwrap()
-}
-
-fn keys(seeds: &[u8]) -> BTreeMap<KeyId, PublicKey> {
-    let keys = seeds.iter().map(|seed| key(*seed));
-    keys.map(|key| (key.public().id(), key.public().clone()))
-        .collect()
-}
-
-fn of(seeds: &[u8], threshold: u32) -> RoleKeys {
-    let keys: Vec<LocalKey> = seeds.iter().map(|seed| key(*seed)).collect();
-    role_keys(&keys.iter().collect::<Vec<_>>(), threshold)
-}
-
-fn id(seed: u8) -> KeyId {
-    key(seed).public().id()
 }
 
 fn labels() -> KeyLabels {
