@@ -53,6 +53,20 @@ impl Ceremonies {
             .collect())
     }
 
+    /// A dry run only says what would change.
+    pub(super) async fn preview_or_carry(
+        &self,
+        asked: Asked,
+        dry_run: bool,
+        now: Timestamp,
+    ) -> Result<TufChange, CeremonyError> {
+        if dry_run {
+            self.preview(asked, now).await
+        } else {
+            self.carry(asked, now).await
+        }
+    }
+
     /// What a plan would change; nothing is signed and nothing kept.
     pub(super) async fn preview(&self, asked: Asked, now: Timestamp) -> Result<TufChange, CeremonyError> {
         let in_force = self.in_force().await?;

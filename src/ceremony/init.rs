@@ -77,11 +77,7 @@ impl Ceremonies {
             labels: chooser.labels,
             notes: chooser.notes,
         };
-        if ask.dry_run {
-            self.preview(asked, now).await
-        } else {
-            self.carry(asked, now).await
-        }
+        self.preview_or_carry(asked, ask.dry_run, now).await
     }
 
     /// The change that makes the first root, while it waits.

@@ -49,11 +49,7 @@ impl Ceremonies {
             labels: chooser.labels,
             notes: chooser.notes,
         };
-        if ask.dry_run {
-            self.preview(asked, now).await
-        } else {
-            self.carry(asked, now).await
-        }
+        self.preview_or_carry(asked, ask.dry_run, now).await
     }
 
     /// Spreads the targets over another number of bins.
@@ -86,11 +82,7 @@ impl Ceremonies {
             labels: BTreeMap::new(),
             notes: Vec::new(),
         };
-        if ask.dry_run {
-            self.preview(asked, now).await
-        } else {
-            self.carry(asked, now).await
-        }
+        self.preview_or_carry(asked, ask.dry_run, now).await
     }
 }
 

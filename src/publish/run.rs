@@ -72,16 +72,14 @@ impl Inner {
             now,
         };
         let delta = planner.delta().await?;
-        let mut ledger = before.ledger();
         if let Some(floor) = order.how.versions_from {
             may_be_floor(floor)?;
-            ledger.raise(floor);
         }
         let run = Run {
             inner: self,
+            edition: edition_after(&before, &order.how, now),
             how: order.how,
             now,
-            edition: Edition::after(ledger, now),
             damage: self.condition.damage(),
             commit: Commit::new(&before, now),
             stats: unchanged(&before),
@@ -190,16 +188,12 @@ impl Run<'_> {
         };
         let hands = Hands::find(&self.inner.parts.keyring, &self.held, Role::Bin(*first)).await?;
         self.syncing = Syncing::of(wanted.len());
-        let mut ledger = self.before.ledger();
-        if let Some(floor) = self.how.versions_from {
-            ledger.raise(floor);
-        }
         let writer = BinWriter {
             db: self.inner.parts.db.clone(),
             folder: self.inner.folder.clone(),
             keyring: self.inner.parts.keyring.clone(),
             hands: Arc::new(hands),
-            edition: Arc::new(Edition::after(ledger, self.now)),
+            edition: Arc::new(edition_after(&self.before, &self.how, self.now)),
             count: self.held.bin_count()?,
             entries: Arc::clone(&delta.entries),
             syncing: self.syncing,
@@ -222,11 +216,7 @@ impl Run<'_> {
         let Some(any) = count.bins().next() else {
             return Ok(BTreeSet::new());
         };
-        let same_keys = self.before.bins.is_some()
-            && self
-                .before
-                .keys_of(Role::Bin(any))
-                .is_ok_and(|keys| self.held.keys_of(Role::Bin(any)).is_ok_and(|now| now.same(&keys)));
+        let same_keys = self.before.bins.is_some() && self.has_same_keys(Role::Bin(any));
         // Bins of another cut may have the names of these, and list what they listed under that cut.
         let same_cut = self.before.bin_count().is_ok_and(|before| before == count);
         let all = self.how.versions_from.is_some() || !same_keys || !same_cut;
@@ -276,16 +266,19 @@ impl Run<'_> {
         self.how.resign || self.is_due(Role::Timestamp)
     }
 
+    /// Whether the keys that count for a role are those of the publication before.
+    fn has_same_keys(&self, role: Role) -> bool {
+        self.before
+            .keys_of(role)
+            .is_ok_and(|keys| self.held.keys_of(role).is_ok_and(|now| now.same(&keys)))
+    }
+
     /// Whether a role that the root names is to be signed again although nothing changed.
     fn is_due(&self, role: Role) -> bool {
         let (Some(row), Ok(count)) = (self.held.roles.get(&role), self.held.bin_count()) else {
             return true;
         };
-        let same_keys = self
-            .before
-            .keys_of(role)
-            .is_ok_and(|keys| self.held.keys_of(role).is_ok_and(|now| now.same(&keys)));
-        !same_keys
+        !self.has_same_keys(role)
             || is_due(role, row, self.inner.parts.settings.resign, count, self.now)
             || self
                 .damage
@@ -362,6 +355,15 @@ fn may_be_floor(floor: Version) -> Result<(), PublishError> {
             "versions that begin above {HIGHEST_FLOOR} would soon come to an end; give one a little above what clients have seen"
         ),
     })
+}
+
+/// The edition after what was published last, its versions lifted where somebody asks for that.
+fn edition_after(before: &Held, how: &How, now: Timestamp) -> Edition {
+    let mut ledger = before.ledger();
+    if let Some(floor) = how.versions_from {
+        ledger.raise(floor);
+    }
+    Edition::after(ledger, now)
 }
 
 /// What is said when there is nothing to do.
