@@ -16,22 +16,32 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("lib", &[]),
     (
         "cli",
-        &["advisories", "api", "app", "blocking", "config", "http", "package", "policy", "rebuild", "telemetry", "upstream", "verify", "keys", "proxy", "tuf_client"],
+        &["advisories", "api", "app", "blocking", "config", "http", "package", "policy", "rebuild", "telemetry", "upstream", "verify", "keys", "proxy", "tuf_client", "bundle", "oci", "statement"],
     ),
     (
         "app",
         &[
             "api", "blocking", "catalog", "config", "http", "index", "ingest", "jobs", "mirror", "package",
             "advisories", "policy", "rebuild", "statement", "telemetry", "upstream", "verify", "keys", "publish", "ceremony",
+            "snapshot", "bundle",
         ],
     ),
     (
         "http",
         &[
             "advisories", "api", "blocking", "catalog", "index", "ingest", "jobs", "mirror", "package", "policy", "statement",
-            "telemetry", "upstream", "verify", "keys", "publish", "ceremony",
+            "telemetry", "upstream", "verify", "keys", "publish", "ceremony", "snapshot", "bundle",
         ],
     ),
+    (
+        "snapshot",
+        &[
+            "advisories", "api", "blocking", "bundle", "catalog", "config", "index", "ingest", "mirror", "package", "policy", "publish",
+            "statement", "telemetry", "tuf_client", "verify",
+        ],
+    ),
+    ("oci", &["blocking", "bundle", "package"]),
+    ("bundle", &["blocking", "package", "statement", "tuf_client"]),
     ("proxy", &["blocking", "http", "index", "package", "telemetry", "tuf_client", "upstream"]),
     ("tuf_client", &["blocking"]),
     ("ceremony", &["api", "blocking", "catalog", "keys", "publish"]),
@@ -45,7 +55,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "jobs",
         &[
             "api", "blocking", "catalog", "index", "ingest", "mirror", "package", "policy", "rebuild", "statement",
-            "telemetry", "upstream", "verify", "publish",
+            "telemetry", "upstream", "verify", "publish", "snapshot", "bundle",
         ],
     ),
     (
@@ -116,6 +126,9 @@ const OF_THE_STORE: &[(&str, &[&str])] = &[
     ("http", &["*"]),
     ("jobs", &["*"]),
     ("rebuild", &["BlobError", "Digest"]),
+    ("snapshot", &["*"]),
+    ("bundle", &["*"]),
+    ("oci", &["Digest"]),
     ("mirror", &["BlobError", "Digest"]),
     (
         "ingest",

@@ -6,6 +6,7 @@
 //! Every part of the daemon is handed only its own struct.
 
 mod advisories;
+mod airgap;
 mod check;
 mod env;
 mod error;
@@ -32,6 +33,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use advisories::Advisories;
+pub use airgap::{Airgap, Sender};
 pub use check::schema;
 pub use error::{ConfigError, Problem};
 pub use gate::Gate;
@@ -88,6 +90,8 @@ pub struct Config {
     pub log: Log,
     /// The signed repository under `/tuf/`.
     pub tuf: Tuf,
+    /// Bundles for sites without a network, and from other sites.
+    pub airgap: Airgap,
     /// Logs, metrics and traces. Nothing leaves the machine unless `otlp_endpoint` is set.
     pub telemetry: Telemetry,
 }
@@ -110,6 +114,7 @@ impl Default for Config {
             reproducibility: Reproducibility::default(),
             log: Log::default(),
             tuf: Tuf::default(),
+            airgap: Airgap::default(),
             telemetry: Telemetry::default(),
         }
     }

@@ -1,0 +1,86 @@
+//! Why a bundle is not believed, or could not be read or written.
+
+use std::path::PathBuf;
+
+/// What is wrong with a bundle. Whatever it is, nothing of the bundle came into force.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// It cannot be read: the medium, its permissions.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It cannot be written.
+    #[error("{}: {source}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no bundle at the place.
+    #[error("{}: {why}", path.display())]
+    NotABundle {
+        /// What was named.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// Bytes are not what their name says, or a part of the format is broken.
+    #[error("{what} is damaged: {why}")]
+    Damaged {
+        /// Which part: a volume, an item by digest or name.
+        what: String,
+        /// What was expected and what is there.
+        why: String,
+    },
+    /// Everything is whole so far, and something is not there.
+    #[error("volumes {} of {total} are missing", numbers(missing))]
+    MissingVolumes {
+        /// Their numbers.
+        missing: Vec<u32>,
+        /// How many the bundle has.
+        total: u32,
+    },
+    /// The signature, the keys or the metadata do not lead back to the root of trust.
+    #[error("{what} is not believed: {why}")]
+    NotTrusted {
+        /// Which part.
+        what: String,
+        /// Which check failed.
+        why: String,
+    },
+    /// Believable, and not for this site or not now: older than what is there, made for another, begins too late.
+    #[error("the bundle {id} does not fit: {why}")]
+    DoesNotFit {
+        /// Which bundle.
+        id: String,
+        /// Why, and what would.
+        why: String,
+    },
+    /// The sender's log contradicts what this site has seen of it: two histories under one name.
+    #[error("the sender's log is not the one this site knows: {why}")]
+    Fork {
+        /// Which states contradict each other.
+        why: String,
+    },
+    /// Larger than what is looked at.
+    #[error("{what} has {found} {unit}, and {limit} are looked at")]
+    TooLarge {
+        /// Which part.
+        what: String,
+        /// How many it has, or says.
+        found: u64,
+        /// How many are allowed.
+        limit: u64,
+        /// Of what.
+        unit: &'static str,
+    },
+}
+
+fn numbers(all: &[u32]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

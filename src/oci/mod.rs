@@ -1,0 +1,1 @@
+//! OCI registries: bundles and single releases pushed and pulled.
