@@ -15,6 +15,7 @@ mod view;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
@@ -124,6 +125,7 @@ impl Store {
         Moment {
             store: self,
             snapshot: self.engine.snapshot(),
+            passing: AtomicBool::new(false),
         }
     }
 
@@ -146,7 +148,7 @@ impl Store {
 
     /// A cursor over the newest committed keys that begin with `prefix`, still to be placed.
     pub(crate) fn cursor(&self, family: &'static str, prefix: &[u8]) -> Result<Cursor<'_>, DbError> {
-        let options = read_options(prefix, Order::Total);
+        let options = read_options(ReadOptions::default(), prefix, Order::Total);
         let rows = self.engine.raw_iterator_cf_opt(self.family(family)?, options);
         Ok(Cursor { store: self, rows })
     }
@@ -237,9 +239,22 @@ impl Store {
 pub(crate) struct Moment<'a> {
     store: &'a Store,
     snapshot: Snapshot<'a>,
+    /// What is read is not kept in the block cache.
+    passing: AtomicBool,
 }
 
 impl Moment<'_> {
+    /// From now on, what is read takes no place in the block cache.
+    pub(crate) fn pass(&self) {
+        self.passing.store(true, Ordering::Relaxed);
+    }
+
+    fn options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.fill_cache(!self.passing.load(Ordering::Relaxed));
+        options
+    }
+
     /// A value, decoded where it lies.
     pub(crate) fn get<T>(
         &self,
@@ -247,7 +262,8 @@ impl Moment<'_> {
         key: &[u8],
         decode: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>, DbError> {
-        let stored = self.snapshot.get_pinned_cf(self.store.family(family)?, key);
+        let family = self.store.family(family)?;
+        let stored = self.snapshot.get_pinned_cf_opt(family, key, self.options());
         let stored = stored.map_err(|error| self.store.error(&error))?;
         Ok(stored.map(|bytes| decode(&bytes)))
     }
@@ -260,7 +276,7 @@ impl Moment<'_> {
     ) -> Result<Vec<Option<Vec<u8>>>, DbError> {
         let family = self.store.family(family)?;
         let keys = keys.into_iter().map(|key| (family, key));
-        let stored = self.snapshot.multi_get_cf(keys).into_iter();
+        let stored = self.snapshot.multi_get_cf_opt(keys, self.options()).into_iter();
         stored
             .map(|value| value.map_err(|error| self.store.error(&error)))
             .collect()
@@ -273,7 +289,7 @@ impl Moment<'_> {
         prefix: &[u8],
         order: Order,
     ) -> Result<Cursor<'_>, DbError> {
-        let options = read_options(prefix, order);
+        let options = read_options(self.options(), prefix, order);
         let family = self.store.family(family)?;
         Ok(Cursor {
             store: self.store,
@@ -332,8 +348,7 @@ impl Cursor<'_> {
     }
 }
 
-fn read_options(prefix: &[u8], order: Order) -> ReadOptions {
-    let mut options = ReadOptions::default();
+fn read_options(mut options: ReadOptions, prefix: &[u8], order: Order) -> ReadOptions {
     options.set_total_order_seek(order == Order::Total);
     options.set_prefix_same_as_start(order == Order::Group);
     options.set_iterate_lower_bound(prefix);

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use chiron_storage::log::{leaf_hash, open_checkpoint, verify_consistency, verify_inclusion};
+use chiron_storage::log::{TreeBuilder, leaf_hash, open_checkpoint, verify_consistency, verify_inclusion};
 use chiron_storage::{Db, DbError, DbOptions, Digest, Log, LogError, LogKey, Raw, Table};
 use proptest::prelude::*;
 
@@ -117,6 +117,9 @@ async fn every_proof_of_every_small_tree() {
         let now = &leaves[..usize::try_from(size).unwrap()];
         let root = log.root(size).await.unwrap();
         assert_eq!(root, naive_root(now), "root of {size}");
+        let frontier = log.frontier(size).await.unwrap();
+        let begun = TreeBuilder::from_frontier(size, &frontier).unwrap();
+        assert_eq!(begun.root(), root, "frontier of {size}");
         for (number, leaf) in (0..size).zip(now) {
             let proof = log.prove_inclusion(number, size).await.unwrap();
             assert_eq!(proof, naive_path(usize::try_from(number).unwrap(), now));

@@ -1,6 +1,6 @@
 //! `chiron log verify`: the log is what its signed checkpoint says.
 
-use chiron_storage::log::{Checkpoint, leaf_hash, verify_consistency, verify_inclusion};
+use chiron_storage::log::{Checkpoint, TreeBuilder, leaf_hash, verify_consistency, verify_inclusion};
 use serde::Serialize;
 
 use super::keys::KeyHistory;
@@ -121,7 +121,7 @@ pub async fn verify_log(client: &Client, last: Option<u64>, key: Option<&str>) -
 }
 
 async fn every_entry(client: &Client, checkpoint: &Checkpoint) -> Result<(u64, KeyHistory), Failure> {
-    let (mut tree, mut keys) = (entries::Tree::default(), KeyHistory::default());
+    let (mut tree, mut keys) = (TreeBuilder::new(), KeyHistory::default());
     entries::fetch(client, 0, checkpoint.size, |n, entry| {
         tree.push(entry);
         keys.push(n, entry);

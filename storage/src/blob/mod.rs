@@ -227,8 +227,11 @@ impl BlobStore {
         blocking::run(move || store.inner.layout.list(folder)).await?
     }
 
-    /// Opens a stored file as it is, for the sweeps.
-    pub(crate) fn open_unverified(&self, digest: &Digest) -> Result<File, BlobError> {
+    /// The file of a blob as it is on disk: for the sweeps, and for who hashes what it reads and believes it only then, which
+    /// is one pass instead of two. Reads the disk: not for async threads.
+    ///
+    /// Errors: [`BlobError::NotFound`], [`BlobError::Io`].
+    pub fn open_unverified(&self, digest: &Digest) -> Result<File, BlobError> {
         self.inner.layout.open(digest)
     }
 }

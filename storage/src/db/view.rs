@@ -16,6 +16,12 @@ impl<'a> View<'a> {
         Self { moment: store.now() }
     }
 
+    /// From now on, what this view reads takes no place in the block cache: for who reads much of it once, and would push out
+    /// what others read all the time.
+    pub fn pass(&self) {
+        self.moment.pass();
+    }
+
     /// The value of `key`.
     pub fn get<K: Key, V: Value>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, DbError> {
         let codec = |source| DbError::codec(table, source);

@@ -110,6 +110,18 @@ pub(super) fn prove_consistency(view: &View<'_>, from: u64, to: u64) -> Result<V
     Ok(to_digests(&proof))
 }
 
+/// Roots of the full subtrees over the first `size` entries, largest first.
+pub(super) fn frontier(view: &View<'_>, size: u64) -> Result<Vec<Digest>, LogError> {
+    check_size(view, size)?;
+    let mut indexes = Vec::new();
+    let mut before: u64 = 0;
+    for level in (0..64u8).rev().filter(|level| size >> level & 1 == 1) {
+        indexes.push(tlog_tiles::stored_hash_index(level, before >> level));
+        before += 1 << level;
+    }
+    Ok(to_digests(&Stored::in_view(view).hashes(&indexes)?))
+}
+
 /// Computes the tree again from its entries and holds it against the stored hashes.
 pub(super) fn audit(view: &View<'_>) -> Result<(u64, Digest), LogError> {
     let size = Log::size_in_view(view)?;

@@ -13,17 +13,19 @@ mod merkle;
 mod proof;
 mod proof_file;
 mod tile;
+mod tree;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-pub use checkpoint::{Checkpoint, open_checkpoint};
+pub use checkpoint::{Checkpoint, open_checkpoint, read_checkpoint};
 pub use error::LogError;
 pub use key::LogKey;
 pub use proof::{leaf_hash, verify_consistency, verify_inclusion};
 pub use proof_file::{ConsistencyProof, InclusionProof, MAX_PROOF_BYTES, ProofFile, ProofFileError};
 pub use tile::{TileKind, TilePath, TilePathError};
+pub use tree::TreeBuilder;
 
 use crate::db::{Db, META, Tx, View};
 use crate::digest::Digest;
@@ -187,5 +189,11 @@ impl Log {
         self.db
             .read(move |view| merkle::prove_consistency(view, from, to))
             .await
+    }
+
+    /// The roots of the full subtrees that cover the first `size` entries, largest first: what a [`TreeBuilder`] begins from.
+    /// At most 64 point reads, whatever the size.
+    pub async fn frontier(&self, size: u64) -> Result<Vec<Digest>, LogError> {
+        self.db.read(move |view| merkle::frontier(view, size)).await
     }
 }
