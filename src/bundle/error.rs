@@ -38,7 +38,7 @@ pub enum BundleError {
         why: String,
     },
     /// Everything is whole so far, and something is not there.
-    #[error("volumes {} of {total} are missing", numbers(missing))]
+    #[error("{} of {total} {} missing", numbers(missing), if missing.len() == 1 { "is" } else { "are" })]
     MissingVolumes {
         /// Their numbers.
         missing: Vec<u32>,
@@ -67,8 +67,8 @@ pub enum BundleError {
         /// Which states contradict each other.
         why: String,
     },
-    /// Larger than what is looked at.
-    #[error("{what} has {found} {unit}, and {limit} are looked at")]
+    /// Larger than what is looked at, or than a volume that is to hold it.
+    #[error("{what} has {found} {unit}; the limit is {limit}")]
     TooLarge {
         /// Which part.
         what: String,
@@ -81,6 +81,29 @@ pub enum BundleError {
     },
 }
 
+impl BundleError {
+    /// Damage that is told in words of the bundle itself, such as a field's name: they come from whoever wrote it, so what a
+    /// terminal would act on is taken out, and they are cut short.
+    pub(crate) fn damaged(what: &str, why: impl std::fmt::Display) -> Self {
+        let plain = |c: char| {
+            if c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        };
+        Self::Damaged {
+            what: what.to_owned(),
+            why: why.to_string().chars().take(MAX_WORDS).map(plain).collect(),
+        }
+    }
+}
+
+/// Characters of a bundle's own words that are repeated.
+const MAX_WORDS: usize = 400;
+
 fn numbers(all: &[u32]) -> String {
-    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    let listed = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let volumes = if all.len() == 1 { "volume" } else { "volumes" };
+    format!("{volumes} {listed}")
 }

@@ -20,3 +20,11 @@ pub const MAX_TUF_FILES: usize = 4_096;
 pub const DEFAULT_VOLUME_BYTES: u64 = (4 << 30) - (64 << 20);
 /// The smallest volume size that is accepted, bytes.
 pub const MIN_VOLUME_BYTES: u64 = 16 << 20;
+/// Bytes of one document in a pack. One that is larger than [`MAX_PACK_BYTES`] is alone in its pack. Threat: memory.
+pub const MAX_DOCUMENT_BYTES: u64 = 64 << 20;
+/// Bytes of the advisory database, unpacked. Threat: decompression bombs, the disk.
+pub const MAX_ADVISORIES_BYTES: u64 = 4 << 30;
+/// Bytes of one item as it travels: what a ustar header can say. Threat: the disk.
+pub const MAX_ITEM_BYTES: u64 = (8 << 30) - 1;
+/// Log entries in one pack. Threat: memory, by entries of no bytes.
+pub const MAX_PACK_ENTRIES: u64 = 1 << 20;

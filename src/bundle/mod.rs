@@ -8,14 +8,24 @@
 //! The chain of belief: a TUF root that the reader holds → the sender's metadata → the log's checkpoint, a target → every
 //! entry of the log → the digests of files and documents that the entries name.
 
+pub mod check;
+pub mod delta;
+pub mod dsse;
 mod error;
 mod id;
+pub mod layout;
 pub mod limits;
 mod listing;
+mod log_interval;
 mod manifest;
 pub mod media;
+pub mod pack;
 mod receipt;
+mod tuf;
+mod ustar;
+pub mod volume;
 
+pub use dsse::{SignedManifest, UnverifiedManifest};
 pub use error::BundleError;
 pub use id::{SnapshotId, SnapshotIdError};
 pub use listing::{Content, Item, Listing};
@@ -23,3 +33,4 @@ pub use manifest::{
     AdvisoriesPart, Base, LogPart, Manifest, PolicyPart, Scope, Sender, Totals, TufVersions, VolumePart,
 };
 pub use receipt::{Held, ReceiptStatement, Seen};
+pub use tuf::TufMemory;

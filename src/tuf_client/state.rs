@@ -319,6 +319,11 @@ impl State {
         Ok(Written::Done)
     }
 
+    /// A root of the chain, as it came.
+    pub(super) fn root(&self, version: u64) -> Option<Vec<u8>> {
+        self.kept().roots.get(&version).cloned()
+    }
+
     /// The updater's view of it.
     pub(super) fn store(&self) -> StateStore {
         StateStore(self.clone())
