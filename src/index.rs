@@ -1,6 +1,8 @@
 //! What an index page lists: the admitted files of a view and, in on-demand mode, the candidates that
 //! pass what can be judged before a download. Pure.
 
+mod selection;
+
 use std::collections::{HashMap, HashSet};
 
 use chiron_storage::Digest;
@@ -13,6 +15,8 @@ use crate::package::{
     DistributionFilename, FilenameError, PageFile, ProjectName, ProjectPage, SkippedEntry, Status, Version,
 };
 use crate::verify::DocumentKind;
+
+pub use selection::{Selection, Targets};
 
 /// What must be escaped in one segment of a URL's path: `+` too, since some clients read it as a space.
 const SEGMENT: &AsciiSet = &CONTROLS

@@ -43,6 +43,9 @@ pub(super) struct Assembler {
     pub has_records: bool,
     pub has_kev: bool,
     pub has_epss: bool,
+    /// The newest change that counts as the database's age, when it is known already: the one who sent it told it by
+    /// another clock.
+    pub newest: Option<Timestamp>,
 }
 
 /// What is remembered of a record.
@@ -246,6 +249,34 @@ impl Assembler {
         }
     }
 
+    /// Over everything that was taken in so far: the same content has the same digest, however it was packed.
+    pub(super) fn digest(&self) -> Digest {
+        let mut tally = Tally::new();
+        for (id, record) in &self.records {
+            tally.line("record", id, &record.digest.to_string());
+        }
+        for note in self.notes.iter().filter(|note| note.kind == NoteKind::SetAside) {
+            let projects: Vec<&str> = note.projects.iter().map(ProjectName::as_str).collect();
+            tally.line("aside", note.id.as_deref().unwrap_or("?"), &projects.join(" "));
+        }
+        for (name, part) in &self.parts {
+            tally.line("part", name, &Digest::of(part).to_string());
+        }
+        tally.digest()
+    }
+
+    /// The lists and documents that were taken in so far, as they are kept.
+    pub(super) fn part_names(&self) -> Vec<String> {
+        self.parts.keys().cloned().collect()
+    }
+
+    /// Replaces what was set aside on the way by what the one who sent the database had set aside.
+    pub(super) fn set_aside_are(&mut self, notes: Vec<Note>) -> Result<(), LoadError> {
+        self.notes.retain(|note| note.kind != NoteKind::SetAside);
+        let aside = notes.into_iter().filter(|note| note.kind == NoteKind::SetAside);
+        aside.into_iter().try_for_each(|note| self.note(note))
+    }
+
     /// The end: what depends on all records.
     pub(super) fn finish(
         mut self,
@@ -254,7 +285,11 @@ impl Assembler {
         emit: Emit<'_>,
     ) -> Result<Assembled, LoadError> {
         let usable = self.records.values().map(|record| record.modified);
-        let as_of = usable.filter(|at| at.duration_since(now) <= AHEAD).max();
+        let counts = |at: &Timestamp| match self.newest {
+            Some(newest) => *at <= newest,
+            None => at.duration_since(now) <= AHEAD,
+        };
+        let as_of = usable.filter(counts).max();
         let Some(as_of) = as_of else {
             let source_name = source.to_owned();
             return Err(if self.records.is_empty() {
@@ -275,24 +310,14 @@ impl Assembler {
         drop(named);
         let vex = self.apply_vex(&groups, &index, emit)?;
         let unknown = self.unreadable(as_of, emit)?;
-        let mut tally = Tally::new();
-        for (id, record) in &self.records {
-            tally.line("record", id, &record.digest.to_string());
-        }
-        for note in self.notes.iter().filter(|note| note.kind == NoteKind::SetAside) {
-            let projects: Vec<&str> = note.projects.iter().map(ProjectName::as_str).collect();
-            tally.line("aside", note.id.as_deref().unwrap_or("?"), &projects.join(" "));
-        }
-        for (name, part) in &self.parts {
-            tally.line("part", name, &Digest::of(part).to_string());
-        }
+        let digest = self.digest();
         let aside = |projects: bool| {
             let asides = self.notes.iter().filter(|note| note.kind == NoteKind::SetAside);
             asides.filter(|note| projects || note.projects.is_empty()).count() as u64
         };
         let database = Database {
             as_of,
-            digest: tally.digest(),
+            digest,
             records: self.records.len() as u64,
             set_aside: aside(true),
             unattributed: aside(false),

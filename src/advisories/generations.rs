@@ -38,8 +38,11 @@ impl Advisories {
             .await
     }
 
-    /// Removes the rows of every generation but one.
-    pub(super) async fn remove_others(&self, keep: Option<u64>) -> Result<(), LoadError> {
+    /// Removes the rows of every generation but those in force and waiting.
+    pub(super) async fn remove_others(&self) -> Result<(), LoadError> {
+        let in_force = self.manifest_now().await?.map(|manifest| manifest.generation);
+        let waiting = self.waiting_row().await?.map(|row| row.manifest.generation);
+        let keep = [in_force, waiting];
         self.remove_from(RECORDS, keep).await?;
         self.remove_from(AFFECTED, keep).await?;
         self.remove_from(GROUPS, keep).await?;
@@ -48,7 +51,7 @@ impl Advisories {
         self.remove_from(NOTES, keep).await
     }
 
-    async fn remove_from<K, V>(&self, table: Table<K, V>, keep: Option<u64>) -> Result<(), LoadError>
+    async fn remove_from<K, V>(&self, table: Table<K, V>, keep: [Option<u64>; 2]) -> Result<(), LoadError>
     where
         K: Key + OfGeneration + Send + 'static,
         V: Send + 'static,
@@ -65,7 +68,7 @@ impl Advisories {
                         let mut skip = None;
                         for row in view.scan(&raw, b"", from.as_deref())? {
                             let (key, _) = row?;
-                            if Some(key.generation()) == keep {
+                            if keep.contains(&Some(key.generation())) {
                                 skip = Some(key.generation() + 1);
                                 break;
                             }

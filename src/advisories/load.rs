@@ -27,7 +27,7 @@ const BATCH_BYTES: usize = 2 << 20;
 const BATCHES_AHEAD: usize = 3;
 
 /// Records of the generation in force that are read at a time.
-const RECORDS_AT_ONCE: usize = 500;
+pub(super) const RECORDS_AT_ONCE: usize = 500;
 
 /// What is loaded.
 #[derive(Debug)]
@@ -79,19 +79,22 @@ impl Advisories {
     ) -> Result<Loaded, LoadError> {
         let _alone = self.loading().try_lock().map_err(|_| LoadError::Busy)?;
         let before = self.manifest_now().await?;
-        let in_force = before.as_ref().map(|manifest| manifest.generation);
-        self.remove_others(in_force).await?;
-        let generation = self.unused_generation(in_force.unwrap_or(0));
+        self.remove_others().await?;
+        let generation = self.next_generation().await?;
+        let source = match &input {
+            Input::Path(path) => path.display().to_string(),
+            Input::File(_, name) => name.clone(),
+        };
+        let reading = move |settings: &Settings, work: &mut Work| read(settings, input, work);
         let written = self
-            .write_generation(generation, before.as_ref(), input, options, now)
+            .write_generation(generation, before.as_ref(), source, options, now, reading)
             .await;
         let done = match written {
             Ok((manifest, digests)) => self.put_in_force(manifest, digests, before, options).await,
             Err(error) => Err(error),
         };
         // Of what is not in force nothing is kept: the old generation after a success, the new one otherwise.
-        let in_force = self.manifest_now().await?.map(|manifest| manifest.generation);
-        self.remove_others(in_force).await?;
+        self.remove_others().await?;
         done
     }
 
@@ -142,18 +145,15 @@ impl Advisories {
     }
 
     /// Reads and writes everything but the row that puts it in force.
-    async fn write_generation(
+    pub(super) async fn write_generation(
         &self,
         generation: u64,
         before: Option<&Manifest>,
-        input: Input,
+        source: String,
         options: LoadOptions,
         now: Timestamp,
+        bring: impl FnOnce(&Settings, &mut Work) -> Result<(), LoadError> + Send + 'static,
     ) -> Result<(Manifest, HashMap<String, Digest>), LoadError> {
-        let source = match &input {
-            Input::Path(path) => path.display().to_string(),
-            Input::File(_, name) => name.clone(),
-        };
         let (rows, batches) = mpsc::channel::<Vec<Row>>(BATCHES_AHEAD);
         let writing = async move {
             // A local, so that it is gone when a write fails: the reader then stops instead of waiting for ever.
@@ -169,13 +169,16 @@ impl Advisories {
             let settings = self.settings().clone();
             let mut work = Work {
                 assembler: Assembler::default(),
+                passed_over: Vec::new(),
                 rows: Rows::new(rows),
             };
-            work = work.run(move |work| read(&settings, input, work)).await?;
+            work = work.run(move |work| bring(&settings, work)).await?;
             if let Some(before) = before {
                 work = self.carry_over(before, work, options).await?;
             }
-            let Work { assembler, mut rows } = work;
+            let Work {
+                assembler, mut rows, ..
+            } = work;
             let name = source.clone();
             blocking::run(move || {
                 let done = assembler.finish(&name, now, &mut |row| rows.push(row))?;
@@ -234,7 +237,7 @@ impl Advisories {
                     let wanted = match name.as_str() {
                         "epss" => !work.assembler.has_epss,
                         "kev" => !work.assembler.has_kev,
-                        _ => !options.drop_vex,
+                        _ => !options.drop_vex && !work.passed_over.contains(&name),
                     };
                     if !wanted {
                         return Ok(());
@@ -304,11 +307,7 @@ fn json(name: &str, bytes: &[u8]) -> Result<serde_json::Value, LoadError> {
 
 fn read(settings: &Settings, input: Input, work: &mut Work) -> Result<(), LoadError> {
     // What is configured first: what is handed in by name takes its place.
-    let mut each = |name: &str, piece: Piece| work.take(name, piece);
-    let mut reader = Reader::new(settings, &mut each);
-    for path in settings.kev.iter().chain(&settings.epss).chain(&settings.vex) {
-        reader.path(path)?;
-    }
+    configured(settings, work)?;
     let (before, documents) = (work.assembler.beside, work.assembler.documents);
     let mut each = |name: &str, piece: Piece| work.take(name, piece);
     let mut reader = Reader::new(settings, &mut each);
@@ -333,9 +332,19 @@ fn read(settings: &Settings, input: Input, work: &mut Work) -> Result<(), LoadEr
     Ok(())
 }
 
+/// Reads the lists and VEX documents that the configuration names.
+pub(super) fn configured(settings: &Settings, work: &mut Work) -> Result<(), LoadError> {
+    let mut each = |name: &str, piece: Piece| work.take(name, piece);
+    let mut reader = Reader::new(settings, &mut each);
+    let mut lists = settings.kev.iter().chain(&settings.epss).chain(&settings.vex);
+    lists.try_for_each(|path| reader.path(path))
+}
+
 /// What a load has in its hands; it travels between the threads that read and the one that waits.
-struct Work {
-    assembler: Assembler,
+pub(super) struct Work {
+    pub assembler: Assembler,
+    /// Parts of the generation in force that are not taken over.
+    pub passed_over: Vec<String>,
     rows: Rows,
 }
 
@@ -349,7 +358,7 @@ impl Work {
         done.await.map_err(|Lost| LoadError::Lost)?
     }
 
-    fn take(&mut self, name: &str, piece: Piece) -> Result<(), LoadError> {
+    pub(super) fn take(&mut self, name: &str, piece: Piece) -> Result<(), LoadError> {
         let rows = &mut self.rows;
         self.assembler.take(name, piece, &mut |row| rows.push(row))
     }

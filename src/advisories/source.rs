@@ -132,7 +132,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn stream(&mut self, mut from: impl BufRead, name: &str) -> Result<(), LoadError> {
+    /// Reads one document, list or file of lines that is already open.
+    pub(super) fn stream(&mut self, mut from: impl BufRead, name: &str) -> Result<(), LoadError> {
         let start = from.fill_buf().map_err(|why| damaged(name, &why))?;
         if start.starts_with(&[0x1f, 0x8b]) {
             let inner = name.strip_suffix(".gz").unwrap_or(name);

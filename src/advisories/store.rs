@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::Settings;
 use super::assemble::OWN_PREFIX;
-use super::tables::{AFFECTED, CURRENT, GROUPS, META, Manifest, VEX};
+use super::tables::{AFFECTED, ASIDE, CURRENT, GROUPS, META, Manifest, VEX, WAITING, WaitingRow};
 use crate::package::ProjectName;
 use crate::policy::AdvisoriesRef;
 use crate::verify::ProjectAdvisories;
@@ -141,6 +141,18 @@ impl Advisories {
         self.0.db.get(&META, &CURRENT.to_owned()).await
     }
 
+    /// The generation that waits, as the disk has it.
+    pub(super) async fn waiting_row(&self) -> Result<Option<WaitingRow>, DbError> {
+        self.0.db.get(&ASIDE, &WAITING.to_owned()).await
+    }
+
+    /// A generation that nothing was written to.
+    pub(super) async fn next_generation(&self) -> Result<u64, DbError> {
+        let in_force = self.manifest_now().await?.map(|manifest| manifest.generation);
+        let waiting = self.waiting_row().await?.map(|row| row.manifest.generation);
+        Ok(self.unused_generation(in_force.max(waiting).unwrap_or(0)))
+    }
+
     /// To be called once another generation is in force.
     pub(super) fn forget_cached(&self) {
         let mut place = self.0.manifest.write().unwrap_or_else(PoisonError::into_inner);
@@ -149,10 +161,10 @@ impl Advisories {
         self.0.projects.clear();
     }
 
-    /// A generation that nothing was written to since the start; `in_force` is the one to come after.
-    pub(super) fn unused_generation(&self, in_force: u64) -> u64 {
+    /// A generation that nothing was written to since the start; `known` is the one to come after.
+    fn unused_generation(&self, known: u64) -> u64 {
         let begun = &self.0.begun;
-        begun.fetch_max(in_force, Ordering::Relaxed);
+        begun.fetch_max(known, Ordering::Relaxed);
         begun.fetch_add(1, Ordering::Relaxed) + 1
     }
 
@@ -187,7 +199,7 @@ fn read(view: &View<'_>, project: &ProjectName) -> Result<Option<(Manifest, Reco
 }
 
 /// What one generation says of a project.
-fn records(view: &View<'_>, generation: u64, project: &ProjectName) -> Result<Records, DbError> {
+pub(super) fn records(view: &View<'_>, generation: u64, project: &ProjectName) -> Result<Records, DbError> {
     let codec = |source| DbError::Codec {
         family: AFFECTED.family(),
         source,

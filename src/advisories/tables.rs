@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::package::ProjectName;
+use crate::policy::AdvisoriesRef;
 use crate::verify::advisories::{Database, Entry, Group, Statement};
 
 /// Column families, to be named when the tables are opened.
@@ -22,6 +23,12 @@ pub const FAMILIES: &[&str] = &[
 /// The generation in force, under [`CURRENT`].
 pub(super) const META: Table<String, Manifest> = Table::new("adv-meta");
 pub(super) const CURRENT: &str = "current";
+/// The generation that waits to be put in force, under [`WAITING`].
+pub(super) const ASIDE: Table<String, WaitingRow> = Table::new("adv-meta");
+pub(super) const WAITING: &str = "waiting";
+/// The parts of the generation in force that another site sent, under [`ADOPTED`]: they go when that site takes them back.
+pub(super) const THEIRS: Table<String, Vec<String>> = Table::new("adv-meta");
+pub(super) const ADOPTED: &str = "adopted";
 /// Whole records, as canonical JSON.
 pub(super) const RECORDS: Table<(u64, String), Raw> = Table::new("adv-records");
 /// What records say of a project: generation, project, record.
@@ -58,6 +65,19 @@ pub struct Manifest {
     pub epss: u64,
     /// VEX documents that apply.
     pub vex: Vec<VexSummary>,
+}
+
+/// A generation that waits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct WaitingRow {
+    /// What it is.
+    pub manifest: Manifest,
+    /// The database that it was made from, as the one who sent it names it.
+    pub offered: AdvisoriesRef,
+    /// The parts that came with it: keys of [`PARTS`].
+    pub theirs: Vec<String>,
+    /// The generation that was in force when it was made; it takes the place of no other.
+    pub before: Option<u64>,
 }
 
 /// A VEX document that applies.

@@ -7,6 +7,7 @@ use chiron_storage::{Blake3, Digest, Log, Raw, Tx};
 use jiff::Timestamp;
 
 use super::event::{Decided, Entry, Event, Found, Judged};
+use super::prepared::Prepared;
 use super::project::{apply, current};
 use super::record::{COUNTS, DIGESTS, DOCS, FileRow, FileState, NAMES, PROJECTS, SEEN};
 use super::{Actor, Catalog, CatalogError, FileRef, MAX_REASONS, Origin};
@@ -63,6 +64,15 @@ impl Change {
         }
     }
 
+    pub(super) fn event(self, decided: Decided) -> Event {
+        match self {
+            Self::Yank => Event::Yanked(decided),
+            Self::Unyank => Event::Unyanked(decided),
+            Self::Revoke => Event::Revoked(decided),
+            Self::Restore => Event::Restored(decided),
+        }
+    }
+
     /// Whether the change applies to a file in this state; `Ok(false)`: it is so already.
     fn applies(self, row: &FileRow) -> Result<bool, CatalogError> {
         let wrong = || CatalogError::WrongState {
@@ -75,8 +85,10 @@ impl Change {
             (Self::Unyank, FileState::Admitted) => Ok(row.yanked.is_some()),
             (Self::Revoke, FileState::Admitted | FileState::Quarantined)
             | (Self::Restore, FileState::Revoked) => Ok(true),
-            // A person's word makes what Chiron revoked stay so.
-            (Self::Revoke, FileState::Revoked) => Ok(row.is_revoked_by_chiron()),
+            // A person's word makes what Chiron or another site revoked stay so.
+            (Self::Revoke, FileState::Revoked) => {
+                Ok(row.is_revoked_by_chiron() || matches!(row.revoked_by, Some(Actor::Sender(_))))
+            }
             (Self::Restore, FileState::Admitted) => Ok(false),
             (Self::Restore, FileState::Quarantined) if row.is_damaged() => Ok(true),
             _ => Err(wrong()),
@@ -121,13 +133,7 @@ impl Catalog {
                     by,
                     judgment: None,
                 };
-                let event = match change {
-                    Change::Yank => Event::Yanked(decided),
-                    Change::Unyank => Event::Unyanked(decided),
-                    Change::Revoke => Event::Revoked(decided),
-                    Change::Restore => Event::Restored(decided),
-                };
-                let n = append(tx, &log, event, now)?;
+                let n = append(tx, &log, change.event(decided), now)?;
                 Ok::<_, CatalogError>((known(tx, &file)?, Some(n)))
             })
             .await?;
@@ -235,66 +241,48 @@ pub(super) fn known(tx: &Tx<'_>, file: &FileRef) -> Result<FileRow, CatalogError
 }
 
 fn judge(tx: &mut Tx<'_>, log: &Log, judgment: Judgment, now: Timestamp) -> Result<FileRow, CatalogError> {
-    let Judgment {
-        project,
-        mut verdict,
-        core_metadata,
-        evidence,
-        found,
-        documents,
-        ..
-    } = judgment;
-    let file = FileRef {
-        project: project.clone(),
-        filename: verdict.file.filename.clone(),
-        sha256: verdict.file.sha256,
-    };
-    let wanted = state_of(verdict.decision);
-    let before = current(tx, &file)?;
-    if let Some(row) = &before {
+    let (prepared, documents) = Prepared::of(judgment, None)?;
+    let (row, written) = enforce(tx, log, prepared, now)?;
+    if written {
+        put_all(tx, &documents)?;
+    }
+    Ok(row)
+}
+
+/// Brings a judgment into force: the row, and whether an event was written. Its documents are the caller's to keep.
+pub(super) fn enforce(
+    tx: &mut Tx<'_>,
+    log: &Log,
+    judgment: Prepared,
+    now: Timestamp,
+) -> Result<(FileRow, bool), CatalogError> {
+    let file = judgment.file_ref();
+    let wanted = judgment.state();
+    if let Some(row) = current(tx, &file)? {
         // A person's revocation stands until a person takes it back; an admission until a person, damage or a
         // judgment of the same file made again ends it. A later, false claim about the same bytes is its
         // claimant's fault, not the file's.
         if matches!(row.state, FileState::Revoked | FileState::Admitted)
-            || same(row, wanted, &verdict, &found)
+            || same(&row, wanted, &judgment.reasons, &judgment.found)
         {
-            return Ok(row.clone());
+            return Ok((row, false));
         }
     }
     if wanted == FileState::Admitted {
         name_is_free(tx, &file)?;
     }
-    let own = core_metadata.as_ref().map(|bytes| Digest::of(bytes));
+    let own = judgment.core_metadata;
     // Of a file in quarantine too: it may be admitted by a later judgment of the same evidence.
     if wanted != FileState::Refused && tx.get(&SEEN, &file.sha256)?.is_some_and(|seen| Some(seen) != own) {
         return Err(CatalogError::OtherMetadata {
             filename: file.filename,
         });
     }
+    let mut verdict = judgment.verdict()?;
     verdict.event = Some(Log::size_in_tx(tx)?);
-    let document = verdict_document(&verdict)?;
-    for bytes in documents {
-        put(tx, &bytes)?;
-    }
-    let judged = Judged {
-        project,
-        filename: file.filename.clone(),
-        version: verdict.file.version,
-        sha256: file.sha256,
-        blake3: judgment.blake3,
-        size: verdict.file.size,
-        origin: judgment.origin,
-        core_metadata: core_metadata.map(|bytes| put(tx, &bytes)).transpose()?,
-        requires_python: judgment.requires_python,
-        upload_time: judgment.upload_time,
-        yanked: judgment.yanked,
-        verdict: put(tx, &document)?,
-        reasons: verdict.reasons.into_iter().take(MAX_REASONS).collect(),
-        evidence: put_all(tx, &evidence)?,
-        found,
-    };
-    append(tx, log, event_of(wanted, judged), now)?;
-    known(tx, &file)
+    let document = put(tx, &verdict_document(&verdict)?)?;
+    append(tx, log, event_of(wanted, judgment.judged(document)), now)?;
+    Ok((known(tx, &file)?, true))
 }
 
 /// The state that a decision asks for.
@@ -315,7 +303,7 @@ pub(super) fn event_of(wanted: FileState, judged: Judged) -> Event {
 }
 
 /// Whether a judgment ends as the one that a row holds: the same state, objections, outcomes and documents.
-pub(super) fn same(row: &FileRow, wanted: FileState, verdict: &Verdict, found: &Found) -> bool {
+pub(super) fn same(row: &FileRow, wanted: FileState, reasons: &[Reason], found: &Found) -> bool {
     let before = &row.judged.found;
     let documents = |found: &Found| found.documents.iter().map(|d| d.digest).collect::<BTreeSet<_>>();
     // What was refused is asked for again under other rules: the row must say that it was, or each request fetches it anew.
@@ -323,7 +311,7 @@ pub(super) fn same(row: &FileRow, wanted: FileState, verdict: &Verdict, found: &
         || (!row.reconsider && before.policy == found.policy && before.advisories == found.advisories);
     row.state == wanted
         && known
-        && codes(&row.judged.reasons) == codes(&verdict.reasons)
+        && codes(&row.judged.reasons) == codes(reasons)
         && before.checks == found.checks
         && before.level == found.level
         && before.unavailable == found.unavailable

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::imported::Imported;
 use crate::package::{ProjectName, Status};
 use crate::policy::Reason;
 use crate::verify::{CheckName, DocumentKind, DocumentRef, Outcome};
@@ -97,6 +98,8 @@ pub enum Event {
     },
     /// Other keys or thresholds sign the repository from now on, or people signed its roles anew.
     KeysChanged(KeysChanged),
+    /// A bundle of another site is in force as a whole, with the events before this one whose origin or actor names it.
+    Imported(Box<Imported>),
 }
 
 impl Event {
@@ -109,7 +112,10 @@ impl Event {
             }
             Self::ProjectStatus { project, .. } => Some(project),
             Self::Waived(waived) => Some(&waived.file.project),
-            Self::PolicyChanged { .. } | Self::AdvisoriesLoaded { .. } | Self::KeysChanged(_) => None,
+            Self::PolicyChanged { .. }
+            | Self::AdvisoriesLoaded { .. }
+            | Self::KeysChanged(_)
+            | Self::Imported(_) => None,
         }
     }
 }
@@ -305,6 +311,8 @@ pub enum Origin {
     Upstream(String),
     /// A file the operator handed in.
     File,
+    /// A bundle of another site, by the name that the sender has here.
+    Bundle(String),
 }
 
 impl std::fmt::Display for Origin {
@@ -312,6 +320,7 @@ impl std::fmt::Display for Origin {
         match self {
             Self::Upstream(name) => write!(f, "upstream:{name}"),
             Self::File => f.write_str("file"),
+            Self::Bundle(sender) => write!(f, "bundle:{sender}"),
         }
     }
 }
@@ -326,4 +335,6 @@ pub enum Actor {
     Upstream(String),
     /// Chiron itself (a scrub, a damaged blob met while serving, a judgment made again).
     Chiron,
+    /// Relayed from another site's log with a bundle, by the name that the sender has here.
+    Sender(String),
 }

@@ -3,20 +3,26 @@
 mod commit;
 mod error;
 mod event;
+mod heads;
+mod imported;
+mod interval;
+mod journal;
 mod keys;
+mod prepared;
 mod project;
 mod reached;
 mod rebuild;
 mod record;
 mod rejudge;
+mod sender;
 mod standing;
+mod switch;
 mod view;
 mod waive;
 
 use std::sync::Arc;
 
 use chiron_storage::{Db, Log};
-use papaya::HashMap;
 use tokio::sync::watch;
 
 pub use commit::{Change, Judgment};
@@ -25,26 +31,32 @@ pub use event::{
     Actor, Decided, Entry, Event, FileRef, Found, Judged, KeysChanged, KeysInForce, MAX_DOCUMENTS,
     MAX_REASONS, Origin, Rejudged, Waived,
 };
+pub use imported::{ImportCounts, Imported};
+pub use journal::{StagedKey, imports, judged, staged};
+pub use prepared::Prepared;
 pub use reached::Reached;
 pub use record::{
     CachedPage, FAMILIES, FileRow, FileState, LACKS_PROVENANCE, LACKS_SOURCE, ProjectRow, REBUILD_PENDING,
     STORE_CHECK, TOO_YOUNG, Waits, YankMark,
 };
 pub use rejudge::Rejudgement;
+pub use sender::SenderRow;
 pub use standing::{Mark, Standing};
+pub use switch::{
+    Completes, RelayedChange, RelayedStatus, SWITCH_BYTES, Switch, SwitchError, Switched, relay_applies,
+};
 pub use view::{Counts, ProjectSnapshot};
 
 use crate::package::ProjectName;
+use heads::Heads;
 
 /// The catalogue and the log under it. Cheap to clone.
 #[derive(Clone)]
 pub struct Catalog {
     db: Db,
     log: Log,
-    /// For each project touched since the start, the size of the log after its last event: a reader
-    /// that kept a rendering compares one number to know whether it still holds. Bounded by the
-    /// projects that changed in this process.
-    heads: Arc<HashMap<Box<str>, u64>>,
+    /// A reader that kept a rendering compares one number to know whether it still holds.
+    heads: Heads,
     /// The size of the log after the last event of this process: a bell for those who wait for a verdict.
     changes: Arc<watch::Sender<u64>>,
 }
@@ -55,7 +67,7 @@ impl Catalog {
         Self {
             db,
             log,
-            heads: Arc::new(HashMap::new()),
+            heads: Heads::default(),
             changes: Arc::new(watch::Sender::new(0)),
         }
     }
@@ -65,9 +77,10 @@ impl Catalog {
         &self.log
     }
 
-    /// A number that changes whenever something about the project changes; 0 if nothing has since the start.
+    /// A number that changes whenever something about the project changes; 0 if nothing has since the start. While a switch is
+    /// under way it is another one each time.
     pub fn head(&self, project: &str) -> u64 {
-        self.heads.pin().get(project).copied().unwrap_or(0)
+        self.heads.of(project)
     }
 
     /// Rings after every event, with the size of the log.
@@ -76,9 +89,7 @@ impl Catalog {
     }
 
     fn touched(&self, project: &ProjectName, size: u64) {
-        self.heads
-            .pin()
-            .update_or_insert(project.as_str().into(), |seen| (*seen).max(size), size);
+        self.heads.touched(project, size);
         self.grown(size);
     }
 

@@ -9,6 +9,7 @@ use super::reached::Reached;
 use super::record::{
     COUNTS, DIGESTS, FILES, FileRow, FileState, NAMES, PROJECTS, ProjectRow, WAITING, WAIVERS, YankMark,
 };
+use super::sender;
 use crate::package::ProjectName;
 
 /// Applies entry `n`.
@@ -45,6 +46,7 @@ pub(super) fn apply(tx: &mut Tx<'_>, n: u64, entry: &Entry) -> Result<(), Catalo
         }
         // Nothing follows for any row before the files are judged again, one by one.
         Event::PolicyChanged { .. } | Event::AdvisoriesLoaded { .. } | Event::KeysChanged(_) => {}
+        Event::Imported(imported) => sender::follow(tx, n, entry.at, imported)?,
     }
     Ok(tx.put(&COUNTS, &APPLIED.to_owned(), &n.saturating_add(1))?)
 }
@@ -108,6 +110,7 @@ fn judge(
             by: match &judged.origin {
                 super::Origin::Upstream(name) => Actor::Upstream(name.clone()),
                 super::Origin::File => Actor::Operator,
+                super::Origin::Bundle(sender) => Actor::Sender(sender.clone()),
             },
         }),
     };

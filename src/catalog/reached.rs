@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Judged;
+use super::event::{Found, Judged};
+use super::prepared::Prepared;
 use crate::package::Version;
 use crate::policy::History;
 use crate::verify::{CheckName, Outcome};
@@ -29,18 +30,41 @@ impl Reached {
 
     /// Takes an admitted file into account.
     pub(super) fn admit(&mut self, judged: &Judged) {
-        if judged.found.outcome(CheckName::Signature) == Some(Outcome::Pass) {
-            lower(&mut self.signed_since, &judged.version);
+        self.take(&judged.version, &judged.found);
+    }
+
+    /// Takes a file into account that will be admitted.
+    pub fn admit_prepared(&mut self, prepared: &Prepared) {
+        self.take(&prepared.file.version, &prepared.found);
+    }
+
+    /// Takes over what other files of the project had.
+    pub fn merge(&mut self, other: &Self) {
+        if let Some(version) = &other.signed_since {
+            lower(&mut self.signed_since, version);
         }
-        let passed = judged.found.outcome(CheckName::Reproducibility) == Some(Outcome::Pass);
+        for (level, version) in &other.levels {
+            self.reach(level, version);
+        }
+    }
+
+    fn take(&mut self, version: &str, found: &Found) {
+        if found.outcome(CheckName::Signature) == Some(Outcome::Pass) {
+            lower(&mut self.signed_since, version);
+        }
+        let passed = found.outcome(CheckName::Reproducibility) == Some(Outcome::Pass);
         // A compiled wheel is not held to what another one reached.
-        let follows = passed && judged.found.pure;
-        if let Some(level) = judged.found.level.as_ref().filter(|_| follows) {
-            let mut lowest = self.levels.remove(level);
-            lower(&mut lowest, &judged.version);
-            if let Some(lowest) = lowest {
-                self.levels.insert(level.clone(), lowest);
-            }
+        let follows = passed && found.pure;
+        if let Some(level) = found.level.as_ref().filter(|_| follows) {
+            self.reach(level, version);
+        }
+    }
+
+    fn reach(&mut self, level: &str, version: &str) {
+        let mut lowest = self.levels.remove(level);
+        lower(&mut lowest, version);
+        if let Some(lowest) = lowest {
+            self.levels.insert(level.to_owned(), lowest);
         }
     }
 

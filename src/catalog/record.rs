@@ -13,13 +13,38 @@ use crate::verify::{CheckName, Outcome};
 
 /// Column families, in the order in which they are created.
 pub const FAMILIES: &[&str] = &[
-    "files", "digests", "names", "projects", "counts", "docs", "pages", "seen", "jobs", "counters",
-    "waiting", "waivers", "marks",
+    "files",
+    "digests",
+    "names",
+    "projects",
+    "counts",
+    "docs",
+    "pages",
+    "seen",
+    "jobs",
+    "counters",
+    "waiting",
+    "waivers",
+    "marks",
+    "airgap-imports",
+    "airgap-staged",
+    "airgap-judged",
+    "airgap-docs",
+    "airgap-senders",
+    "airgap-trust",
+    "airgap-unsettled",
 ];
 
 /// Families that [`super::Catalog::rebuild`] empties and makes again from the log.
 pub(super) const PROJECTED: &[&str] = &[
-    "files", "digests", "names", "projects", "counts", "waiting", "waivers",
+    "files",
+    "digests",
+    "names",
+    "projects",
+    "counts",
+    "waiting",
+    "waivers",
+    "airgap-senders",
 ];
 
 pub(super) const FILES: Table<FileKey, FileRow> = Table::new("files");

@@ -69,7 +69,7 @@ fn rejudge(
     } else {
         wanted
     };
-    let judged_so = same(&row, stays, &new.verdict, &new.found);
+    let judged_so = same(&row, stays, &new.verdict.reasons, &new.found);
     let restores = row.is_revoked_by_chiron() && wanted == FileState::Admitted;
     if !row.is_stored() || (judged_so && !restores) {
         return Ok((row, false));

@@ -1,15 +1,14 @@
 //! What is in force for the whole catalogue, and up to where everything stored was judged with it.
 
-use chiron_storage::{Digest, Key, Log};
+use chiron_storage::{Digest, Key, Log, Tx};
 use jiff::Timestamp;
 
 use super::commit::append;
 use super::event::{Actor, Event};
 use super::record::{DIGESTS, FILES, MARKS};
 use super::view::{TORN, bad_key};
-use super::{Catalog, CatalogError, FileRef, FileRow};
+use super::{Catalog, CatalogError, FileRef, FileRow, Reached};
 use crate::package::ProjectName;
-use crate::policy::History;
 
 /// Something whose change means that everything stored is judged again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    fn key(self) -> String {
+    pub(super) fn key(self) -> String {
         match self {
             Self::Policy => "policy",
             Self::Advisories => "advisories",
@@ -59,6 +58,54 @@ pub enum Standing {
     },
 }
 
+/// Notes what is in force, in the caller's transaction. `unjudged`: the size of a log in which nothing was judged.
+pub(super) fn stand(
+    tx: &mut Tx<'_>,
+    log: &Log,
+    standing: Standing,
+    by: Actor,
+    unjudged: Option<u64>,
+    now: Timestamp,
+) -> Result<Option<u64>, CatalogError> {
+    let (mark, digest, event) = match standing {
+        Standing::Policy {
+            profile,
+            digest,
+            reason,
+        } => {
+            let event = Event::PolicyChanged {
+                profile,
+                digest,
+                reason,
+                by,
+            };
+            (Mark::Policy, digest, event)
+        }
+        Standing::Advisories {
+            as_of,
+            digest,
+            records,
+        } => {
+            let event = Event::AdvisoriesLoaded {
+                as_of,
+                digest,
+                records,
+                by,
+            };
+            (Mark::Advisories, digest, event)
+        }
+    };
+    if tx.get(&MARKS, &mark.key())? == Some(digest) {
+        return Ok(None);
+    }
+    tx.put(&MARKS, &mark.key(), &digest)?;
+    tx.delete(&MARKS, &Mark::Judged.key())?;
+    if mark == Mark::Policy && unjudged == Some(Log::size_in_tx(tx)?) {
+        return Ok(None);
+    }
+    append(tx, log, event, now).map(Some)
+}
+
 impl Catalog {
     /// Notes what is in force, with an event if it is something else than before; the event's number. Rules that were
     /// there before the first judgment in a log need no event: no verdict was ever made with others.
@@ -72,45 +119,7 @@ impl Catalog {
         let unjudged = self.unjudged_at().await?;
         let event = self
             .db
-            .transact(move |tx| {
-                let (mark, digest, event) = match standing {
-                    Standing::Policy {
-                        profile,
-                        digest,
-                        reason,
-                    } => {
-                        let event = Event::PolicyChanged {
-                            profile,
-                            digest,
-                            reason,
-                            by,
-                        };
-                        (Mark::Policy, digest, event)
-                    }
-                    Standing::Advisories {
-                        as_of,
-                        digest,
-                        records,
-                    } => {
-                        let event = Event::AdvisoriesLoaded {
-                            as_of,
-                            digest,
-                            records,
-                            by,
-                        };
-                        (Mark::Advisories, digest, event)
-                    }
-                };
-                if tx.get(&MARKS, &mark.key())? == Some(digest) {
-                    return Ok(None);
-                }
-                tx.put(&MARKS, &mark.key(), &digest)?;
-                tx.delete(&MARKS, &Mark::Judged.key())?;
-                if mark == Mark::Policy && unjudged == Some(Log::size_in_tx(tx)?) {
-                    return Ok(None);
-                }
-                append(tx, &log, event, now).map(Some)
-            })
+            .transact(move |tx| stand(tx, &log, standing, by, unjudged, now))
             .await?;
         if let Some(n) = event {
             self.grown(n.saturating_add(1));
@@ -167,12 +176,12 @@ impl Catalog {
     }
 
     /// What admitted files of a project had.
-    pub async fn history(&self, project: &ProjectName) -> Result<History, CatalogError> {
+    pub async fn reached(&self, project: &ProjectName) -> Result<Reached, CatalogError> {
         let row = self
             .db
             .get(&super::record::PROJECTS, &project.as_str().to_owned())
             .await?;
-        Ok(row.map(|row| row.reached.history()).unwrap_or_default())
+        Ok(row.map(|row| row.reached).unwrap_or_default())
     }
 
     /// The judgments of a file in time, oldest first: event, time, state, verdict document. An event that left the

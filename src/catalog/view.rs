@@ -7,6 +7,7 @@ use chiron_storage::{Blake3, CodecError, DbError, Digest, Key, Raw, View};
 use jiff::Timestamp;
 
 use super::event::Entry;
+use super::journal::waiting_document;
 use super::record::{COUNTS, CachedPage, DIGESTS, DOCS, FILES, NAMES, PAGES, PROJECTS, SEEN};
 use super::{Catalog, CatalogError, FileRef, FileRow, FileState, ProjectRow};
 use crate::package::{ProjectName, Status};
@@ -164,7 +165,13 @@ impl Catalog {
 
     /// A document by its digest: core metadata, evidence, a verdict.
     pub async fn doc(&self, digest: Digest) -> Result<Option<Bytes>, CatalogError> {
-        Ok(self.db.get(&DOCS, &digest).await?.map(|Raw(bytes)| bytes))
+        self.db
+            .read(move |view| match view.get(&DOCS, &digest)? {
+                Some(Raw(bytes)) => Ok(Some(bytes)),
+                // Of a bundle that has just come into force.
+                None => waiting_document(view, &digest),
+            })
+            .await
     }
 
     /// The metadata handed out for a file before it was judged.
@@ -218,7 +225,7 @@ impl Catalog {
     }
 
     /// Entry `n` of the log.
-    async fn entry(&self, n: u64) -> Result<Entry, CatalogError> {
+    pub(super) async fn entry(&self, n: u64) -> Result<Entry, CatalogError> {
         let bytes = self.log.entry(n).await?;
         parse(
             n,

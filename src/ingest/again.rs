@@ -86,7 +86,9 @@ impl Gate {
             let anew = self.anew(&row, &name, &how).await?;
             let now = Timestamp::now();
             let subject = subject(&row, anew.advisories.clone());
-            let decided = self.decide(&self.policy(), &subject, &anew.evidence, now).await?;
+            let decided = self
+                .decide(&self.policy(), &subject, &anew.evidence, None, now)
+                .await?;
             let decision = decided.verdict.decision;
             match self.write_again(&row, decided, anew, now).await {
                 Ok((row, changed)) => {
@@ -130,7 +132,7 @@ impl Gate {
     ) -> Result<Verdict, IngestError> {
         let evidence = self.evidence_of(row).await?;
         let subject = subject(row, self.reference_in(row).await?);
-        Ok(self.decide(policy, &subject, &evidence, now).await?.verdict)
+        Ok(self.decide(policy, &subject, &evidence, None, now).await?.verdict)
     }
 
     /// Whether a row has evidence of every check: those that earlier versions judged do not.
@@ -253,8 +255,9 @@ impl Gate {
         };
         let kept = self.kept_documents(row, all_documents).await?;
         let file = self.blobs.file(&judged.sha256).await?;
+        let known = self.advisories.project(name.project()).await;
         let looked = self
-            .verify(file, measured, name, &claims, attachments, kept)
+            .verify(file, measured, name, &claims, attachments, kept, known)
             .await?;
         let mut evidence = looked.evidence;
         for before in self.evidence_of(row).await? {

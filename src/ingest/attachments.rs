@@ -1,11 +1,14 @@
 //! What comes along with a file, and the source that it is held against: taken from the catalogue and the store, or
 //! handed in by whoever brings the file.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use chiron_storage::{BlobError, Digest};
 
 use super::{Gate, IngestError};
-use crate::catalog::{FileRow, FileState, LACKS_PROVENANCE, LACKS_SOURCE, MAX_DOCUMENTS};
+use crate::catalog::{FileRow, FileState, LACKS_PROVENANCE, LACKS_SOURCE, MAX_DOCUMENTS, Prepared};
 use crate::package::{DistKind, DistributionFilename};
 use crate::verify::reproducibility::SourceCommit;
 use crate::verify::{CheckName, Document, DocumentOrigin, DocumentRef, Evidence, Outcome, SourceArchive};
@@ -33,6 +36,8 @@ pub enum Source {
     TooLarge(String),
     /// There is one, and the gate has judged it.
     Judged(Box<FileRow>),
+    /// There is one, and the gate has judged it for the same import; the judgment is not in force yet.
+    Prepared(Arc<Prepared>),
 }
 
 impl Source {
@@ -149,7 +154,8 @@ impl Gate {
             Source::NotPublished => return Ok((SourceArchive::NotPublished, false)),
             Source::Unavailable(why) => return Ok((SourceArchive::Unavailable(why.clone()), true)),
             Source::TooLarge(why) => return Ok((SourceArchive::Unavailable(why.clone()), false)),
-            Source::Judged(row) => row,
+            Source::Judged(row) => Cow::Borrowed(row.as_ref()),
+            Source::Prepared(prepared) => Cow::Owned(prepared.row()),
         };
         let judged = &row.judged;
         let refused = |why: String| {
@@ -193,14 +199,22 @@ impl Gate {
             }
             Err(error) => return Err(error.into()),
         };
-        let evidence = self.evidence_of(row).await?;
-        let signature = evidence.iter().find(|(_, e)| e.check == CheckName::Signature);
+        let commit = if let Source::Prepared(prepared) = source {
+            // Its evidence is not stored yet; its verdict repeats the facts.
+            let checks = prepared.verdict()?.checks;
+            let signature = checks.iter().find(|row| row.check == CheckName::Signature);
+            signature.and_then(|row| SourceCommit::from_signature_facts(&row.facts))
+        } else {
+            let evidence = self.evidence_of(&row).await?;
+            let signature = evidence.iter().find(|(_, e)| e.check == CheckName::Signature);
+            signature.and_then(|(_, e)| SourceCommit::from_signature_facts(&e.facts))
+        };
         let sdist = SourceArchive::Sdist {
             name,
             file,
             size: judged.size,
             sha256: judged.sha256,
-            commit: signature.and_then(|(_, e)| SourceCommit::from_signature_facts(&e.facts)),
+            commit,
         };
         Ok((sdist, false))
     }

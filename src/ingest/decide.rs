@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chiron_storage::Digest;
 use jiff::Timestamp;
 
-use super::{Gate, IngestError};
+use super::{Beside, Gate, IngestError};
 use crate::blocking::{self, Lost};
 use crate::catalog::{FileRef, Found};
 use crate::policy::{AdvisoriesRef, Case, Circumstances, JudgedFile, Policy, Verdict, decide_with_input};
@@ -37,12 +37,13 @@ pub(super) struct Decided {
 }
 
 impl Gate {
-    /// Judges evidence by rules.
+    /// Judges evidence by rules. `beside`: what counts as if it were in the catalogue.
     pub(super) async fn decide(
         &self,
         policy: &Policy,
         subject: &Subject,
         evidence: &[(Digest, Evidence)],
+        beside: Option<&Beside>,
         now: Timestamp,
     ) -> Result<Decided, IngestError> {
         let file = &subject.file;
@@ -55,13 +56,18 @@ impl Gate {
             size: subject.size,
         };
         let handed_in = subject.handed_in;
-        let name_taken_by = self.catalog.name_taken_by(file).await?;
+        let mut name_taken_by = self.catalog.name_taken_by(file).await?;
+        let mut reached = self.catalog.reached(&file.project).await?;
+        if let Some(beside) = beside {
+            name_taken_by = name_taken_by.or(beside.name_taken_by(file));
+            reached = beside.reached(&file.project, reached);
+        }
         let circumstances = Circumstances {
             upload_time: subject.upload_time.as_deref().and_then(|text| text.parse().ok()),
             first_seen: Some(subject.first_seen.unwrap_or(now)),
             yanked: subject.yanked.clone(),
             owned: self.owned.matches(file.project.as_str()),
-            history: self.catalog.history(&file.project).await?,
+            history: reached.history(),
             waivers: waivers
                 .into_iter()
                 .filter(|waiver| waiver.until > now && waiver.by.len() >= policy.waiver_persons())

@@ -13,7 +13,9 @@ use crate::blocking::{self, Lost};
 use crate::package::DistributionFilename;
 use crate::policy::AdvisoriesRef;
 use crate::telemetry::Queue;
-use crate::verify::{Attached, CheckName, Document, DocumentRef, Evidence, Published, examine};
+use crate::verify::{
+    Attached, CheckName, Document, DocumentRef, Evidence, ProjectAdvisories, Published, examine,
+};
 
 /// What the checks found, and what must be kept of it.
 pub(super) struct Looked {
@@ -34,7 +36,9 @@ pub(super) struct Looked {
 }
 
 impl Gate {
-    /// Runs the checks. Digests are compared before anything parses the archive.
+    /// Runs the checks. Digests are compared before anything parses the archive. `known`: what the advisory database says of
+    /// the project.
+    #[allow(clippy::too_many_arguments)] // what the checks rest on, each once
     pub(super) async fn verify(
         &self,
         file: File,
@@ -43,6 +47,7 @@ impl Gate {
         claims: &Claims,
         attachments: &Attachments,
         kept: Vec<Document>,
+        known: Option<ProjectAdvisories>,
     ) -> Result<Looked, IngestError> {
         let lost = || IngestError::Checks {
             filename: name.raw().to_owned(),
@@ -58,7 +63,6 @@ impl Gate {
             .extend(self.catalog.seen(measured.sha256).await?);
         let gathered = Gathered::new(attachments.documents.iter().cloned().chain(kept));
         let (source, source_lacks) = self.open_source(&attachments.source).await?;
-        let known = self.advisories.project(name.project()).await;
         let reference = known.as_ref().and_then(reference_of);
         let (documents, mut bytes) = (gathered.references.clone(), Vec::new());
         bytes.extend(gathered.bytes());

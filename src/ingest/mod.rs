@@ -1,11 +1,14 @@
 //! The one path: fetch → stage → verify → decide → seal → log and catalogue. An upload, a pull from an
-//! upstream and (later) an import from a bundle all enter at *stage* and pass the same checks.
+//! upstream and an import from a bundle all enter at *stage* and pass the same checks; what an import brings is written
+//! down together, at the end ([`Gate::prepare`]).
 
 mod again;
 mod attachments;
+mod beside;
 mod claims;
 mod decide;
 mod look;
+mod prepare;
 
 use std::sync::Arc;
 
@@ -16,6 +19,7 @@ use tokio::sync::{RwLock, Semaphore};
 
 pub use again::{Again, Rejudged, Replacement};
 pub use attachments::{Attachments, Source};
+pub use beside::Beside;
 pub use claims::Claims;
 
 use crate::advisories::Advisories;
@@ -114,7 +118,7 @@ impl Gate {
         loop {
             let now = Timestamp::now();
             let decided = self
-                .judged(&looked, &measured, name, claims, before.as_ref(), now)
+                .judged(&looked, &measured, name, claims, before.as_ref(), None, now)
                 .await?;
             let verdict = &decided.verdict;
             tracing::info!(
@@ -159,6 +163,7 @@ impl Gate {
             name,
             claims,
             before.as_ref(),
+            None,
             Timestamp::now(),
         );
         Ok(judged.await?.verdict)
@@ -192,10 +197,12 @@ impl Gate {
             None => Vec::new(),
         };
         let file = staged.read_handle()?;
-        self.verify(file, *staged.measured(), name, claims, attachments, kept)
+        let known = self.advisories.project(name.project()).await;
+        self.verify(file, *staged.measured(), name, claims, attachments, kept, known)
             .await
     }
 
+    #[allow(clippy::too_many_arguments)] // what a judgment rests on, each once
     async fn judged(
         &self,
         looked: &Looked,
@@ -203,6 +210,7 @@ impl Gate {
         name: &DistributionFilename,
         claims: &Claims,
         before: Option<&FileRow>,
+        beside: Option<&Beside>,
         now: Timestamp,
     ) -> Result<Decided, IngestError> {
         let subject = Subject {
@@ -222,7 +230,7 @@ impl Gate {
             advisories: looked.advisories.clone(),
         };
         let decided = self
-            .decide(&self.policy(), &subject, &looked.evidence, now)
+            .decide(&self.policy(), &subject, &looked.evidence, beside, now)
             .await?;
         self.metrics.decided(decided.verdict.decision.as_str());
         Ok(decided)

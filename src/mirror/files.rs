@@ -148,7 +148,7 @@ impl Mirror {
             return self.own_metadata(with_metadata(row)).await;
         }
         let Some((project, upstream, candidate)) = self.offer(wanted).await? else {
-            return self.unoffered(wanted).await;
+            return self.own_metadata(self.unoffered(wanted).await?).await;
         };
         if !candidate.is_wheel() {
             return Ok(Delivery::Unknown);
@@ -258,12 +258,13 @@ impl Mirror {
         Ok(row.map(Arc::new))
     }
 
-    /// What is said when nobody offers the file: what was judged of it, if anything was.
-    pub(super) async fn unoffered<T>(&self, wanted: &Wanted) -> Result<Delivery<T>, Arc<MirrorError>> {
-        Ok(self
-            .row(wanted)
-            .await?
-            .map_or(Delivery::Unknown, Delivery::Denied))
+    /// What is said when nobody offers the file: what was judged of it, if anything was. It may have come in another way
+    /// since it was first looked for: a bundle, a person.
+    pub(super) async fn unoffered(
+        &self,
+        wanted: &Wanted,
+    ) -> Result<Delivery<Arc<FileRow>>, Arc<MirrorError>> {
+        Ok(self.row(wanted).await?.map_or(Delivery::Unknown, delivered))
     }
 
     /// Who offers the file now.

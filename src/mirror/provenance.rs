@@ -18,7 +18,11 @@ impl Mirror {
             return self.kept_provenance(row).await;
         }
         let Some((_, upstream, candidate)) = self.offer(wanted).await? else {
-            return self.unoffered(wanted).await;
+            return match self.unoffered(wanted).await? {
+                Delivery::Ready(row) | Delivery::Denied(row) => self.kept_provenance(row).await,
+                Delivery::Pending => Ok(Delivery::Pending),
+                Delivery::Unknown => Ok(Delivery::Unknown),
+            };
         };
         let Some(url) = &candidate.file.provenance else {
             return Ok(Delivery::Unknown);

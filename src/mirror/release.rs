@@ -124,7 +124,7 @@ impl Mirror {
         Ok(here.filter(|source| match source {
             Source::Judged(row) => row.is_stored(),
             Source::NotPublished => true,
-            Source::Unavailable(_) | Source::TooLarge(_) => false,
+            Source::Unavailable(_) | Source::TooLarge(_) | Source::Prepared(_) => false,
         }))
     }
 
