@@ -167,7 +167,10 @@ impl Ceremonies {
     fn warnings(&self, in_force: Option<&InForce>, bins: Option<BinCount>, roles: &[TufRole]) -> Vec<String> {
         let mut warnings = Vec::new();
         for role in roles {
-            let by = if role.online {
+            let starved = (role.problem.as_deref()).is_some_and(|why| why.contains("airgap.max_age"));
+            let by = if starved {
+                "it does not outlive the newest imported bundle; `chiron airgap import` a newer one"
+            } else if role.online {
                 "`chiron tuf publish --resign` signs it now"
             } else {
                 "`chiron tuf renew` asks its holders for signatures"

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chiron_tuf::{MetadataName, Role};
+use jiff::Timestamp;
 
 use super::folder::Lies;
 
@@ -46,6 +47,7 @@ pub(super) struct Condition {
     failed: Mutex<BTreeMap<Role, (Instant, String)>>,
     unfinished: AtomicBool,
     following: AtomicBool,
+    ceiling: Mutex<Option<Timestamp>>,
 }
 
 impl Condition {
@@ -124,6 +126,15 @@ impl Condition {
 
     pub(super) fn set_following(&self, following: bool) {
         self.following.store(following, Ordering::Release);
+    }
+
+    /// The latest time that the timestamp may expire at, as the last publication found it.
+    pub(super) fn ceiling(&self) -> Option<Timestamp> {
+        *lock(&self.ceiling)
+    }
+
+    pub(super) fn set_ceiling(&self, ceiling: Option<Timestamp>) {
+        *lock(&self.ceiling) = ceiling;
     }
 }
 

@@ -6,6 +6,7 @@ use chiron_tuf::{KeyId, MetadataName, Role, signers};
 use jiff::{SignedDuration, Timestamp};
 
 use super::authority::is_online;
+use super::ceiling;
 use super::folder::Lies;
 use super::held::{Held, Keys};
 use super::{PublishError, Publisher, RoleHealth};
@@ -59,7 +60,15 @@ impl Publisher {
             .unwrap_or_default();
         let online = keys.as_ref().is_some_and(|keys| is_online(ring, keys));
         let expires = row.map(|row| row.expires);
-        let late = expires.and_then(|expires| self.late(role, expires, online, now));
+        let late = expires.and_then(|expires| {
+            let held_back = role == Role::Timestamp
+                && row.is_some_and(|row| ceiling::is_at(row, self.inner.condition.ceiling()));
+            if held_back {
+                starved(expires, now)
+            } else {
+                self.late(role, expires, online, now)
+            }
+        });
         let failed = self.inner.condition.why_not_renewed(role);
         RoleHealth {
             role: role.to_string(),
@@ -201,6 +210,19 @@ impl Publisher {
         .into_iter()
         .flatten()
         .collect()
+    }
+}
+
+/// What is wrong with a timestamp that lives as long as the newest imported bundle allows.
+fn starved(expires: Timestamp, now: Timestamp) -> Option<String> {
+    let left = expires.duration_since(now);
+    let why = "the newest imported bundle is then as old as airgap.max_age allows, and the timestamp is not signed to live longer: import a newer one";
+    if left <= SignedDuration::ZERO {
+        Some(format!(
+            "timestamp expired on {expires}: clients refuse the repository; {why}"
+        ))
+    } else {
+        (left < ONLINE_WARNING).then(|| format!("timestamp expires on {expires}: {why}"))
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `folder` | the metadata files on disk |
 //! | `recover`, `follow`, `due`, `sweep` | after a crash; with the log; on schedule; when files may go |
 //! | `read` | what is served: pages, targets, metadata |
+//! | `handout` | what a bundle carries of it, and the bundle's signature |
 //! | `duty`, `pending` | what keys are for; changes that wait for signatures of people |
 //! | `condition`, `health` | what is wrong; what is signed by whom, until when, and what is wrong |
 //!
@@ -23,6 +24,7 @@
 
 mod authority;
 mod bins;
+mod ceiling;
 mod changes;
 mod commit;
 mod condition;
@@ -33,6 +35,7 @@ mod error;
 mod folder;
 mod follow;
 mod generation;
+mod handout;
 mod health;
 mod held;
 mod install;
@@ -53,6 +56,7 @@ pub use error::PublishError;
 pub use generation::{
     Generation, How, Published, RoleHealth, SignedPage, SignedRole, TargetContent, Versions,
 };
+pub use handout::Handout;
 pub use health::Condition;
 pub use pending::{Pending, PendingDocument, Plan, end_pending};
 pub use publisher::{Parts, Publisher, TrustDocuments};

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::authority::Hands;
 use super::bins::BinWriter;
+use super::ceiling;
 use super::commit::Commit;
 use super::condition::Damage;
 use super::delta::{Anew, Delta, Planner};
@@ -35,6 +36,8 @@ pub(super) struct Run<'a> {
     pub inner: &'a Inner,
     pub how: How,
     pub now: Timestamp,
+    /// The timestamp expires no later.
+    pub ceiling: Option<Timestamp>,
     /// As the database has it.
     pub before: Arc<Held>,
     /// As it will have it.
@@ -75,11 +78,14 @@ impl Inner {
         if let Some(floor) = order.how.versions_from {
             may_be_floor(floor)?;
         }
+        let ceiling = self.ceiling().await?;
+        self.condition.set_ceiling(ceiling);
         let run = Run {
             inner: self,
-            edition: edition_after(&before, &order.how, now),
+            edition: edition_after(&before, &order.how, now).no_later_than(ceiling),
             how: order.how,
             now,
+            ceiling,
             damage: self.condition.damage(),
             commit: Commit::new(&before, now),
             stats: unchanged(&before),
@@ -263,7 +269,18 @@ impl Run<'_> {
     }
 
     fn timestamp_is_due(&self) -> bool {
-        self.how.resign || self.is_due(Role::Timestamp)
+        self.how.resign || (self.is_due(Role::Timestamp) && !self.timestamp_is_at_its_ceiling())
+    }
+
+    /// Nothing is wrong with the timestamp but its age, and signed anew it would live no longer.
+    fn timestamp_is_at_its_ceiling(&self) -> bool {
+        self.held.roles.get(&Role::Timestamp).is_some_and(|row| {
+            ceiling::is_at(row, self.ceiling)
+                && self.has_same_keys(Role::Timestamp)
+                && !self
+                    .damage
+                    .calls_for(MetadataName::of(Role::Timestamp, row.version), self.how.repair)
+        })
     }
 
     /// Whether the keys that count for a role are those of the publication before.

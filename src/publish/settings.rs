@@ -13,6 +13,8 @@ pub struct Settings {
     pub keep_superseded: Duration,
     /// How long before a role expires it is warned of, when somebody has to sign it by hand.
     pub warn_before: Duration,
+    /// At a site that has imported bundles: how old the newest may become. The timestamp never outlives that. `None`: it may.
+    pub max_bundle_age: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -22,6 +24,7 @@ impl Default for Settings {
             resign: Duration::from_hours(6),
             keep_superseded: Duration::from_hours(48),
             warn_before: Duration::from_hours(30 * 24),
+            max_bundle_age: None,
         }
     }
 }

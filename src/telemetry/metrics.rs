@@ -10,6 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use super::airgap::{AirgapMetrics, SenderGauges};
 use super::histogram::{Histogram, WORK_BOUNDS};
 use super::http::{HttpMetrics, Route};
 use super::publication::PublicationMetrics;
@@ -125,6 +126,7 @@ struct Inner {
     http: HttpMetrics,
     upstream: UpstreamFamilies,
     publication: PublicationMetrics,
+    airgap: AirgapMetrics,
 }
 
 impl Default for Metrics {
@@ -159,6 +161,7 @@ impl Metrics {
             http: HttpMetrics::new(),
             upstream: UpstreamFamilies::default(),
             publication: PublicationMetrics::new(),
+            airgap: AirgapMetrics::default(),
             registry: Registry::default(),
         };
         // `Counter` gets its `_total` from the encoder.
@@ -230,6 +233,7 @@ impl Metrics {
         );
         inner.upstream.register(&mut registry);
         inner.publication.register(&mut registry);
+        inner.airgap.register(&mut registry);
         registry.register_collector(Box::new(inner.http.clone()));
         Self(Arc::new(Inner { registry, ..inner }))
     }
@@ -325,6 +329,16 @@ impl Metrics {
 
     pub(super) fn publication(&self) -> &PublicationMetrics {
         &self.0.publication
+    }
+
+    /// What is known of a sender of bundles.
+    pub fn set_sender(&self, gauges: &SenderGauges<'_>) {
+        self.0.airgap.set_sender(gauges);
+    }
+
+    /// How old the newest imported bundle may become, in seconds (0: no budget), and whether it is older.
+    pub fn set_stale(&self, max_age_seconds: i64, stale: bool) {
+        self.0.airgap.set_stale(max_age_seconds, stale);
     }
 
     /// The metrics of one upstream.

@@ -2,6 +2,7 @@
 //!
 //! `docs/metrics.md` names every metric with its unit and labels; a test here compares the two.
 
+mod airgap;
 mod histogram;
 mod http;
 mod logs;
@@ -9,6 +10,7 @@ mod metrics;
 mod publication;
 mod upstream;
 
+pub use airgap::SenderGauges;
 pub use histogram::Histogram;
 pub use http::Route;
 pub use logs::{LogsError, init_logs};

@@ -33,9 +33,12 @@ pub const fn lifetime(role: Role) -> SignedDuration {
 /// When metadata of `role` signed at `now` expires, in whole seconds as the specification writes it.
 pub fn expires_at(role: Role, now: Timestamp) -> Result<Timestamp, ExpiryError> {
     let refused = |_| ExpiryError { role, now };
-    Timestamp::from_second(now.as_second())
-        .and_then(|now| now.checked_add(lifetime(role)))
-        .map_err(refused)
+    whole_seconds(now).checked_add(lifetime(role)).map_err(refused)
+}
+
+/// As the specification writes times: without a fraction, which is cut off.
+pub(crate) fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 #[cfg(test)]

@@ -26,6 +26,14 @@ fn used() -> Metrics {
     metrics.publication_failed();
     metrics.set_generation(5, 6);
     metrics.set_role_expiry("timestamp", 1_795_000_000);
+    metrics.set_sender(&SenderGauges {
+        name: "office",
+        created: 1_795_000_001,
+        imported: 1_795_000_002,
+        seen: 12,
+        complete: 11,
+    });
+    metrics.set_stale(2_592_000, true);
     let upstream = metrics.upstream("pip");
     upstream.set_requests("page", "not_modified", 1);
     upstream.set_retries(2);
@@ -65,6 +73,12 @@ fn everything_shows_under_its_documented_name() {
         "chiron_tuf_generation 5",
         "chiron_tuf_signed_log_size 6",
         "chiron_tuf_role_expiry_timestamp_seconds{role=\"timestamp\"} 1795000000",
+        "chiron_airgap_bundle_created_timestamp_seconds{sender=\"office\"} 1795000001",
+        "chiron_airgap_imported_timestamp_seconds{sender=\"office\"} 1795000002",
+        "chiron_airgap_seen_entries{sender=\"office\"} 12",
+        "chiron_airgap_complete_entries{sender=\"office\"} 11",
+        "chiron_airgap_max_age_seconds 2592000",
+        "chiron_airgap_stale 1",
         "chiron_pages_rendered_total 1",
         "chiron_stale_pages_total 1",
         "chiron_corrupt_blobs_total 1",

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::draft::{Draft, DraftError};
 use super::ledger::Ledger;
 use super::sign::SignedDocument;
-use crate::expiry::expires_at;
+use crate::expiry::{expires_at, whole_seconds};
 use crate::layout::MetadataName;
 use crate::metadata::{
     Delegations, MetaFile, SPEC_VERSION, Snapshot, SnapshotType, TargetFile, Targets, TargetsType,
@@ -22,6 +22,8 @@ pub struct Edition {
     now: Timestamp,
     /// From before this edition: every bin of one edition goes up by the same step.
     highest_bin: Version,
+    /// The timestamp lives no longer than this.
+    latest: Option<Timestamp>,
     order: Vec<MetadataName>,
     roles: BTreeSet<Role>,
 }
@@ -104,9 +106,18 @@ impl Edition {
             highest_bin: ledger.highest_bin(),
             ledger,
             now,
+            latest: None,
             order: Vec::new(),
             roles: BTreeSet::new(),
         }
+    }
+
+    /// Its timestamp expires at `latest` at the latest, which may be in the past. Threat: a repository that is fed from
+    /// elsewhere and signs day after day that nothing is new, when nobody feeds it.
+    #[must_use]
+    pub fn no_later_than(mut self, latest: Option<Timestamp>) -> Self {
+        self.latest = latest;
+        self
     }
 
     /// A bin that lists these targets, at its next version. `entries` are what [`super::TargetEntry`] keeps, in any order.
@@ -229,11 +240,14 @@ impl TimestampStage {
             .ledger
             .last(Role::Snapshot)
             .ok_or(EditionError::NoSnapshot)?;
+        let expires = expires_at(Role::Timestamp, edition.now).map_err(DraftError::from)?;
         let document = TimestampMetadata {
             kind: TimestampType::Only,
             spec_version: SPEC_VERSION.to_owned(),
             version: edition.ledger.next(Role::Timestamp).map_err(DraftError::from)?,
-            expires: expires_at(Role::Timestamp, edition.now).map_err(DraftError::from)?,
+            expires: edition
+                .latest
+                .map_or(expires, |latest| expires.min(whole_seconds(latest))),
             meta: BTreeMap::from([("snapshot.json".to_owned(), snapshot.pinned())]),
         };
         Ok(Self {

@@ -15,7 +15,7 @@ use crate::bins::BinCount;
 use crate::canonical::canonical;
 use crate::envelope::{Document as _, Envelope};
 use crate::example::{self, key, role_keys};
-use crate::expiry::expires_at;
+use crate::expiry::{expires_at, lifetime};
 use crate::metadata::{SPEC_VERSION, Snapshot, TargetFile, Targets, TargetsType, TimestampMetadata, Version};
 use crate::role::{Bin, Role};
 use crate::signer::Signer as _;
@@ -190,6 +190,32 @@ fn a_timestamp_alone_names_the_snapshot_that_stands() {
     assert_eq!(names.meta["snapshot.json"], crate::MetaFile::pinned(7, b"a file"));
     let finished = stage.signed(&timestamp).unwrap();
     assert_eq!(finished.ledger.last(Role::Snapshot), before.last(Role::Snapshot));
+}
+
+#[test]
+fn a_timestamp_lives_no_longer_than_it_may() {
+    let before = ledger_of(&[(Role::Targets, 1), (Role::Snapshot, 7), (Role::Timestamp, 40)]);
+    let expires = |latest: Option<Timestamp>| {
+        let edition = Edition::after(before.clone(), now()).no_later_than(latest);
+        let stage = edition.timestamp().unwrap();
+        Envelope::<TimestampMetadata>::parse(signed(stage.draft()).bytes())
+            .unwrap()
+            .signed
+            .expires
+    };
+    let usual = expires_at(Role::Timestamp, now()).unwrap();
+    let hour = jiff::SignedDuration::from_hours(1);
+    assert_eq!(expires(None), usual);
+    assert_eq!(expires(Some(usual + hour)), usual);
+    assert_eq!(
+        expires(Some(usual - hour + jiff::SignedDuration::from_millis(7))),
+        usual - hour
+    );
+    assert_eq!(
+        expires(Some(now() - hour)),
+        usual - lifetime(Role::Timestamp) - hour,
+        "also when that has passed, in whole seconds"
+    );
 }
 
 #[test]
