@@ -53,6 +53,7 @@ test: ## set up everything, then format, lints and all tests
 	  if python3 -m pip index versions six --timeout 10 --retries 1 >/dev/null 2>&1; then require=clients,registry; \
 	  else echo "pip's own index does not answer: the tests that install real packages are left out"; fi; \
 	  if command -v softhsm2-util >/dev/null; then require="$$require,softhsm"; fi; \
+	  if command -v docker-registry >/dev/null; then require="$$require,docker-registry"; fi; \
 	  if keyctl session - true >/dev/null 2>&1 && command -v gnome-keyring-daemon >/dev/null && \
 	    command -v dbus-run-session >/dev/null && command -v secret-tool >/dev/null; then require="$$require,keyring"; fi; \
 	fi; \

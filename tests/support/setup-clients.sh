@@ -5,6 +5,7 @@
 #   pypi-attestations  the verifier of attestations that ours is compared with
 #   tuf  python-tuf, and tuf-js  a folder with that package of npm's (Node.js comes from the system's packages)
 #   softhsm2, gnome-keyring, dbus, secret-tool, keyctl  from the system's packages: where keys of the repository can be
+#   docker-registry, skopeo, zstd  from the system's packages: a registry for bundles, and second readers of what is in it
 # under $CHIRON_CLIENTS_DIR (default ~/.cache/chiron/clients), as NAME/bin/PROGRAM. What is there is kept; what is
 # older than a week is brought up to date if the index answers. Everything comes from the index that pip uses here,
 # and tuf-js from the registry that npm uses here.
@@ -166,3 +167,19 @@ fi
 have softhsm2-util || say "LEFT OUT: keys in tokens (softhsm2 is missing, and could not be installed)"
 have gnome-keyring-daemon && have dbus-run-session && have secret-tool && have keyctl ||
     say "LEFT OUT: keys in keyrings (one of gnome-keyring, dbus, libsecret-tools, keyutils is missing, and could not be installed)"
+
+# A registry, and a second reader of what is in it. Debian's package starts a service of its own unless it is told not to.
+missing=()
+have docker-registry || missing+=(docker-registry)
+have zstd || missing+=(zstd)
+have skopeo || missing+=(skopeo)
+if [ "${#missing[@]}" -gt 0 ]; then
+    root=()
+    [ "$(id -u)" = 0 ] || root=(sudo -n)
+    if have apt-get && "${root[@]}" true 2>/dev/null; then
+        say "registry: installing ${missing[*]} with apt-get"
+        "${root[@]}" apt-get update >/dev/null && "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y --no-install-recommends "${missing[@]}" >/dev/null || true
+    fi
+fi
+have docker-registry || say "LEFT OUT: bundles in a real registry (docker-registry is missing, and could not be installed)"
+have skopeo || say "LEFT OUT: another reader of the registry (skopeo is missing, and could not be installed)"
