@@ -2,6 +2,8 @@
 
 mod advisories;
 
+mod airgap;
+
 mod policy;
 
 mod tuf;
@@ -18,6 +20,8 @@ pub use advisories::{
     ADVISORIES_STATUS_SCHEMA, AdvisoriesLoad, AdvisoriesStatus, AdvisoryCheck, AdvisoryDatabase,
     AdvisoryRecords, Noted, NotedRecord, VexDocumentView,
 };
+
+pub use airgap::*;
 
 pub use tuf::{
     TUF_STATUS_SCHEMA, TufChange, TufExpiry, TufGeneration, TufInit, TufKeyChoice, TufKeyName, TufMerged,
@@ -108,7 +112,7 @@ pub enum FileOutcome {
 pub struct JobView {
     /// Counts up from 1 and is never used again.
     pub id: u64,
-    /// `ingest`, `scrub`, `gc`, `rebuild` or `rejudge`.
+    /// `ingest`, `scrub`, `gc`, `rebuild`, `rejudge`, `export` or `import`.
     pub kind: String,
     /// Final once `finished_at` is there.
     pub state: JobState,
@@ -411,6 +415,9 @@ pub struct StatusView {
     pub free_bytes: u64,
     /// Jobs that run or wait.
     pub jobs_running: u64,
+    /// How old what was brought in is; absent while no bundle was ever imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub airgap: Option<AirgapState>,
 }
 
 /// One upstream in the status.

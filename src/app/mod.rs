@@ -1,6 +1,7 @@
 //! Wiring: the data folder opened, every part built from its own piece of the configuration, and taken down in order.
 
 mod advisories;
+mod airgap;
 mod folder;
 mod parts;
 mod policy;
@@ -26,6 +27,7 @@ use crate::statement::StatementKeyError;
 use crate::verify::signature::TrustError;
 
 pub use advisories::advisory_settings;
+pub use airgap::airgap_settings;
 use parts::Parts;
 pub use parts::{archive_limits, sbom_limits};
 pub use policy::{policy, profile};
@@ -75,6 +77,16 @@ pub enum AppError {
     /// A file that `[trust]` names cannot be used; nothing was opened.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// A file that `[[airgap.sender]]` names cannot be used; nothing was opened.
+    #[error("the root of trust of sender {name}, {}: {why}", path.display())]
+    Sender {
+        /// Whose.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The policy cannot be used, and there is no other to fall back to.
     #[error("the policy cannot be used: {0}")]
     Policy(#[from] PolicyError),
@@ -200,6 +212,7 @@ impl App {
             min_free: self.parts.min_free,
             publisher: self.parts.publisher.clone(),
             ceremonies: self.parts.ceremonies.clone(),
+            airgap: self.parts.airgap.clone(),
         }
     }
 

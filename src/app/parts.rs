@@ -20,6 +20,7 @@ use crate::mirror::{Mirror, MirrorLimits, Source};
 use crate::policy::{InForce, Kept};
 use crate::publish::{self, Publisher};
 use crate::rebuild::{Rebuilder, Sandbox};
+use crate::snapshot;
 use crate::statement::builder_id;
 use crate::telemetry::Metrics;
 use crate::upstream::{IndexSource, Limits, Mode, RedactedUrl, UpstreamConfig};
@@ -47,6 +48,7 @@ pub(super) struct Parts {
     pub trust: Trust,
     pub publisher: Publisher,
     pub ceremonies: Ceremonies,
+    pub airgap: snapshot::Settings,
 }
 
 impl Parts {
@@ -55,6 +57,7 @@ impl Parts {
         // Before anything is made: a bad file of [trust] is a mistake in the configuration.
         let trust = super::trust(&config.trust)?;
         let policy = super::policy(&config)?;
+        let airgap = super::airgap_settings(&config)?;
         folder::make(&path)?;
         let min_free = config.storage.min_free.bytes();
         let options = DbOptions {
@@ -111,7 +114,7 @@ impl Parts {
         };
         let (publisher, ceremonies) = tuf::open(
             &path,
-            &config.tuf,
+            &config,
             mode,
             db.clone(),
             gate.catalog.clone(),
@@ -140,7 +143,23 @@ impl Parts {
             gc_grace: config.storage.gc_grace.duration(),
         };
         let rebuilder = Rebuilder::new(mirror.clone(), building, sandbox);
-        let jobs = Jobs::new(db.clone(), mirror.clone(), rebuilder, publisher.clone(), settings);
+        let exporter =
+            snapshot::export::Exporter::new(mirror.gate().clone(), publisher.clone(), &airgap.site);
+        let importer = snapshot::import::Importer::new(
+            mirror.gate().clone(),
+            airgap.clone(),
+            path.join("airgap"),
+            checks,
+        );
+        let jobs = Jobs::new(
+            db.clone(),
+            mirror.clone(),
+            rebuilder,
+            exporter,
+            importer,
+            publisher.clone(),
+            settings,
+        );
         Ok(Self {
             db,
             mirror,
@@ -149,6 +168,7 @@ impl Parts {
             trust,
             publisher,
             ceremonies,
+            airgap,
         })
     }
 }

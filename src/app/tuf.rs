@@ -39,20 +39,22 @@ pub fn key_settings(configured: &config::Tuf, prompt: bool) -> KeySettings {
     }
 }
 
-/// What `[tuf]` says of publishing.
-fn settings(configured: &config::Tuf) -> Settings {
+/// What `[tuf]` says of publishing, and `[airgap]` of how old bundles may become.
+fn settings(configured: &config::Tuf, airgap: &config::Airgap) -> Settings {
+    let max_bundle_age = airgap.max_age.duration();
     Settings {
         interval: configured.interval.duration(),
         resign: configured.resign.duration(),
         keep_superseded: configured.keep_superseded.duration(),
         warn_before: configured.warn_before.duration(),
+        max_bundle_age: (!max_bundle_age.is_zero()).then_some(max_bundle_age),
     }
 }
 
 /// Opens the repository of a data folder, which may be without a root yet.
 pub(super) async fn open(
     data: &Path,
-    configured: &config::Tuf,
+    config: &config::Config,
     mode: OpenMode,
     db: Db,
     catalog: Catalog,
@@ -61,13 +63,13 @@ pub(super) async fn open(
 ) -> Result<(Publisher, Ceremonies), AppError> {
     // Nobody sits before a daemon.
     let prompt = mode == OpenMode::Verb;
-    let keyring = Keyring::open(&data.join("keys").join("tuf"), key_settings(configured, prompt))?;
+    let keyring = Keyring::open(&data.join("keys").join("tuf"), key_settings(&config.tuf, prompt))?;
     let publisher = Publisher::open(Parts {
         db,
         catalog: catalog.clone(),
         folder: data.join("tuf"),
         keyring: keyring.clone(),
-        settings: settings(configured),
+        settings: settings(&config.tuf, &config.airgap),
         trust_documents,
         metrics,
     })

@@ -33,6 +33,7 @@ pub fn run(context: &Context, command: &ConfigCommand) -> Result<ExitStatus, Fai
         ConfigCommand::Check => {
             let loaded = context.load()?;
             crate::app::trust(&loaded.config.trust).map_err(Failure::usage)?;
+            crate::app::airgap_settings(&loaded.config).map_err(Failure::usage)?;
             let source = loaded.source.to_string();
             context
                 .out

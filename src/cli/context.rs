@@ -275,6 +275,8 @@ pub fn app_failure(error: AppError, data_dir: &Path) -> Failure {
         }
         AppError::Trust(_) => Failure::usage(error)
             .next("set [trust] in the configuration right; nothing was opened or changed"),
+        AppError::Sender { .. } => Failure::usage(error)
+            .next("set [[airgap.sender]] in the configuration right; nothing was opened or changed"),
         AppError::Policy(_) => Failure::usage(error)
             .next("set [policy], [[publisher]] and the rules in policy.folder right (`chiron policy check` says more); nothing was opened or changed"),
         AppError::Db(DbError::NewerFormat { .. }) => Failure::usage(error)

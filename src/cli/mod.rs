@@ -2,6 +2,7 @@
 //! the admin API ([`client::Client`]), on a daemon or in process.
 
 pub mod advisories;
+pub mod airgap;
 pub mod attach;
 pub mod checks;
 pub mod client;
@@ -19,6 +20,7 @@ pub mod ingest;
 pub mod init;
 pub mod jobs;
 pub mod log;
+pub mod oci;
 pub mod output;
 pub mod policy;
 pub mod proxy;
@@ -110,6 +112,12 @@ pub enum Command {
     /// The signed repository (TUF): keys, ceremonies, signatures, expiry
     #[command(subcommand)]
     Tuf(tuf::TufCommand),
+    /// Sites without a network: export, verify, import signed bundles
+    #[command(subcommand)]
+    Airgap(airgap::AirgapCommand),
+    /// Bundles and releases in an OCI registry: push, pull
+    #[command(subcommand)]
+    Oci(oci::OciCommand),
     /// Check everything against the signed repository, on localhost, for an unmodified pip or uv
     Proxy(proxy::ProxyArgs),
     /// Completions for a shell
@@ -156,6 +164,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<ExitStatus, Fai
         Command::Config(command) => config::run(context, &command),
         Command::Policy(command) => policy::run(context, &command).await,
         Command::Tuf(command) => tuf::run(context, command).await,
+        Command::Airgap(command) => airgap::run(context, command).await,
+        Command::Oci(command) => oci::run(context, command).await,
         Command::Proxy(args) => proxy::run(context, args).await,
         Command::Completions(args) => completions::run(context, &args),
     }

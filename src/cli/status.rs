@@ -50,6 +50,16 @@ pub async fn run(context: &Context, _args: &StatusArgs) -> Result<ExitStatus, Fa
                     upstream.name, upstream.mode, upstream.state
                 ));
             }
+            for sender in status.airgap.iter().flat_map(|airgap| &airgap.senders) {
+                let stale = if sender.stale { ", stale" } else { "" };
+                context.out.line(format_args!(
+                    "  air gap      {}: {}, made {} ago{stale}; imported {}",
+                    sender.name,
+                    sender.last,
+                    age(sender.age_seconds),
+                    sender.imported_at
+                ));
+            }
             context
                 .out
                 .line(format_args!("  free         {}", bytes(status.free_bytes)));
@@ -59,4 +69,18 @@ pub async fn run(context: &Context, _args: &StatusArgs) -> Result<ExitStatus, Fa
             Ok(ExitStatus::Done)
         })
         .await
+}
+
+/// In days from three on, in hours from two on, in minutes from two on, else in seconds.
+pub(super) fn age(seconds: u64) -> String {
+    let hours = seconds / 3_600;
+    if hours >= 72 {
+        format!("{} days", hours / 24)
+    } else if hours >= 2 {
+        format!("{hours} hours")
+    } else if seconds >= 120 {
+        format!("{} minutes", seconds / 60)
+    } else {
+        format!("{seconds} s")
+    }
 }

@@ -11,12 +11,13 @@ use super::value::Period;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Airgap {
-    /// What this site calls itself in bundles and receipts. Left out: `log.origin`.
+    /// What this site calls itself in bundles and receipts: small letters, digits, `-`. Left out: `log.origin`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("examples" = ["plant-7"]))]
     pub site: Option<String>,
     /// The staleness budget of a site that imports: so long after the newest bundle was made, `/readyz` says that the site is
-    /// stale, and its own timestamp is never signed to live longer. Threat: a site that is quietly fed nothing.
+    /// stale, and its own timestamp is never signed to live longer. `0s`: no budget. Threat: a site that is quietly fed
+    /// nothing.
     pub max_age: Period,
     /// Whether an imported advisory database that is newer than the one here comes into force.
     pub adopt_advisories: bool,
@@ -52,5 +53,76 @@ impl Default for Airgap {
             folders: Vec::new(),
             senders: Vec::new(),
         }
+    }
+}
+
+impl Airgap {
+    /// What is wrong between keys: key below `airgap`, and what.
+    pub(super) fn contradictions(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        let mut check = |key: String, text: &str| {
+            if !is_name(text) {
+                let what = format!(
+                    "found {text:?}, allowed are 1 to 63 small letters, digits and \"-\", a letter or digit first"
+                );
+                found.push((key, what));
+            }
+        };
+        if let Some(site) = &self.site {
+            check("airgap.site".to_owned(), site);
+        }
+        for (index, sender) in self.senders.iter().enumerate() {
+            check(format!("airgap.sender[{index}].name"), &sender.name);
+        }
+        for (index, sender) in self.senders.iter().enumerate() {
+            let earlier = self.senders.iter().take(index);
+            if earlier.clone().any(|earlier| earlier.name == sender.name) {
+                let what = format!(
+                    "\"{}\" is the name of an earlier sender; each needs its own",
+                    sender.name
+                );
+                found.push((format!("airgap.sender[{index}].name"), what));
+            }
+        }
+        found
+    }
+}
+
+/// They become labels of metrics, origins of files and parts of messages.
+fn is_name(text: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|c| plain(c) || c == b'-')
+        && text.bytes().next().is_some_and(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_are_plain_and_each_senders_own() {
+        let sender = |name: &str| Sender {
+            name: name.to_owned(),
+            root: PathBuf::from("/etc/root.json"),
+            origin: None,
+        };
+        let airgap = Airgap {
+            site: Some("plant 7".to_owned()),
+            senders: vec![sender("head-office"), sender("Head"), sender("head-office")],
+            ..Airgap::default()
+        };
+        let keys: Vec<String> = airgap.contradictions().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(
+            keys,
+            ["airgap.site", "airgap.sender[1].name", "airgap.sender[2].name"]
+        );
+        let good = Airgap {
+            site: Some("plant-7".to_owned()),
+            senders: vec![sender("a"), sender("b")],
+            ..Airgap::default()
+        };
+        assert_eq!(good.contradictions(), []);
     }
 }

@@ -234,6 +234,7 @@ fn contradictions(config: &Config) -> Vec<(String, String)> {
                     remove the key and collect GET /metrics instead";
         found.push(("telemetry.otlp_endpoint".to_owned(), what.to_owned()));
     }
+    found.extend(config.airgap.contradictions());
     found
 }
 

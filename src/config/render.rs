@@ -6,7 +6,7 @@ use super::Config;
 use super::check::schema;
 
 /// The sections, in the order a reader wants them.
-const SECTIONS: [&str; 16] = [
+const SECTIONS: [&str; 17] = [
     "server",
     "storage",
     "upstream",
@@ -22,6 +22,7 @@ const SECTIONS: [&str; 16] = [
     "reproducibility",
     "log",
     "tuf",
+    "airgap",
     "telemetry",
 ];
 

@@ -11,7 +11,7 @@ use super::admin::history;
 use super::advice::advice;
 use super::problem::Problem;
 use crate::api::{Explanation, FileOutcome, FileResult, FileView};
-use crate::catalog::{FileRow, FileState, Waits};
+use crate::catalog::{Actor, FileRow, FileState, Waits};
 use crate::mirror::{Asked, Mirror};
 use crate::package::DistributionFilename;
 use crate::policy::{Decision, Verdict};
@@ -137,6 +137,12 @@ fn why(row: &FileRow) -> (String, Vec<String>) {
         FileState::Revoked if row.is_revoked_by_chiron() => (
             format!("it was admitted once, judged again and revoked: {reasons}"),
             remedies(),
+        ),
+        FileState::Revoked if matches!(row.revoked_by, Some(Actor::Sender(_))) => (
+            format!("it was revoked where it came from: {reasons}"),
+            one(
+                "a later bundle takes the revocation back when the sender does; `chiron restore` does so here",
+            ),
         ),
         FileState::Revoked => (
             format!("it was revoked: {reasons}"),

@@ -3,16 +3,17 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chiron_storage::Db;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::problem::Problem;
-use crate::api::{StatusView, UpstreamStatus};
+use crate::api::{AirgapSenderState, AirgapState, StatusView, UpstreamStatus};
 use crate::catalog::CatalogError;
 use crate::ceremony::Ceremonies;
 use crate::jobs::Jobs;
 use crate::mirror::Mirror;
 use crate::publish::Publisher;
-use crate::telemetry::Metrics;
+use crate::snapshot::{SenderAge, Settings, Staleness};
+use crate::telemetry::{Metrics, SenderGauges};
 use crate::upstream::{Mode, State};
 
 /// What is looked at.
@@ -30,6 +31,8 @@ pub struct Watch {
     pub publisher: Publisher,
     /// Changes of its keys.
     pub ceremonies: Ceremonies,
+    /// The staleness budget, and what this site calls itself.
+    pub airgap: Settings,
 }
 
 /// The outcome of a look.
@@ -87,6 +90,14 @@ impl Watch {
         ready &= !signed.expired;
         problems.extend(signed.problems);
         problems.extend(self.ceremonies.wanted().await);
+        match self.staleness().await {
+            // Its timestamp has expired by then, or the next one will not be accepted.
+            Ok(staleness) => {
+                ready &= !staleness.is_stale();
+                problems.extend(staleness.problems());
+            }
+            Err(error) => problems.push(format!("how old imported bundles are cannot be told: {error}")),
+        }
         Found {
             ready,
             problems,
@@ -94,9 +105,28 @@ impl Watch {
         }
     }
 
+    /// How old what was imported is now.
+    async fn staleness(&self) -> Result<Staleness, CatalogError> {
+        let senders = self.mirror.catalog().senders().await?;
+        Ok(Staleness::of(senders, self.airgap.max_age, Timestamp::now()))
+    }
+
     /// Brings the gauges up to date.
     pub async fn measure(&self) {
         let metrics = self.metrics();
+        if let Ok(staleness) = self.staleness().await {
+            for SenderAge { row, .. } in &staleness.senders {
+                metrics.set_sender(&SenderGauges {
+                    name: &row.name,
+                    created: row.created_at.as_second(),
+                    imported: row.imported_at.as_second(),
+                    seen: row.seen.size,
+                    complete: row.complete.map_or(0, |complete| complete.size),
+                });
+            }
+            let budget = staleness.max_age.map_or(0, |budget| budget.as_secs());
+            metrics.set_stale(budget, staleness.is_stale());
+        }
         if let Ok(size) = self.mirror.catalog().log().size().await {
             metrics.set_log_size(size);
         }
@@ -164,6 +194,32 @@ impl Watch {
             upstreams: upstreams.collect(),
             free_bytes: found.free_bytes,
             jobs_running: self.jobs.running(),
+            airgap: state_of(&self.staleness().await?),
         })
     }
+}
+
+/// `None` while nothing was ever imported.
+fn state_of(staleness: &Staleness) -> Option<AirgapState> {
+    let seconds = |length: SignedDuration| u64::try_from(length.as_secs()).unwrap_or(0);
+    let senders = staleness
+        .senders
+        .iter()
+        .map(|SenderAge { row, age, stale }| AirgapSenderState {
+            name: row.name.clone(),
+            last: row.id.to_string(),
+            created_at: row.created_at,
+            age_seconds: seconds(*age),
+            imported_at: row.imported_at,
+            seen: row.seen.id().to_string(),
+            complete: row.complete.map(|complete| complete.id().to_string()),
+            reference_time: row.reference_time,
+            stale: *stale,
+        });
+    (!staleness.senders.is_empty()).then(|| AirgapState {
+        max_age_seconds: staleness.max_age.map(seconds),
+        fresh_until: staleness.fresh_until(),
+        stale: staleness.is_stale(),
+        senders: senders.collect(),
+    })
 }

@@ -8,11 +8,10 @@ use futures_util::stream::{self, FuturesUnordered};
 use futures_util::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 
-use super::selection::{Selection, Targets};
 use super::{Jobs, LiveJob, Work};
 use crate::api::{FileOutcome, FileResult, IngestItem, IngestRequest};
 use crate::catalog::{FileRow, FileState, STORE_CHECK, Waits};
-use crate::index::Candidate;
+use crate::index::{Candidate, Selection, Targets};
 use crate::ingest::IngestError;
 use crate::mirror::{Asked, MirrorError};
 use crate::package::DistributionFilename;
@@ -67,7 +66,7 @@ impl Jobs {
         request: &IngestRequest,
         work: &Work,
     ) -> Result<(), String> {
-        let targets = Targets::parse(request)?;
+        let targets = Targets::parse(&request.pythons, &request.platforms)?;
         if !request.dry_run {
             self.note_rules().await.map_err(|e| e.to_string())?;
         }
@@ -149,7 +148,7 @@ impl Jobs {
             outcome,
             reasons: vec![why],
         };
-        let selection = Selection::parse(item)
+        let selection = Selection::parse(&item.project, item.specifier.as_deref(), &item.hashes)
             .map_err(|why| missing(item.project.clone(), FileOutcome::NotFound, why))?;
         let what = selection.describe();
         let known = match self.0.mirror.ask_for_ingest(&selection.project).await {

@@ -1,11 +1,12 @@
 //! Long work: accepted at once, done in the background, watched while it runs, and gone on with after a restart.
 
+mod export;
+mod import;
 mod ingest;
 mod live;
 mod published;
 mod rebuild;
 mod rejudge;
-mod selection;
 mod ticker;
 mod upkeep;
 
@@ -22,11 +23,13 @@ pub use ingest::result_of;
 pub use live::LiveJob;
 pub use rejudge::Rejudge;
 
-use crate::api::{IngestRequest, JobState, JobView, Progress, UpkeepRequest};
+use crate::api::{ExportRequest, ImportRequest, IngestRequest, JobState, JobView, Progress, UpkeepRequest};
 use crate::catalog::{CatalogError, FileRef, FileRow};
 use crate::mirror::Mirror;
 use crate::publish::Publisher;
 use crate::rebuild::Rebuilder;
+use crate::snapshot::export::Exporter;
+use crate::snapshot::import::Importer;
 use crate::upstream::Flights;
 
 /// Jobs that run at once; more wait. Threat: one client's jobs starving installers.
@@ -51,6 +54,10 @@ pub enum Work {
     Rebuild(FileRef),
     /// Judges everything stored again.
     Rejudge(Rejudge),
+    /// Writes a bundle for a site that no network reaches.
+    Export(Box<ExportRequest>),
+    /// Takes a bundle of another site in.
+    Import(Box<ImportRequest>),
 }
 
 impl Work {
@@ -61,6 +68,8 @@ impl Work {
             Self::Gc(_) => "gc",
             Self::Rebuild(_) => "rebuild",
             Self::Rejudge(_) => "rejudge",
+            Self::Export(_) => "export",
+            Self::Import(_) => "import",
         }
     }
 }
@@ -79,6 +88,8 @@ struct Inner {
     db: Db,
     mirror: Mirror,
     rebuilder: Rebuilder,
+    exporter: Exporter,
+    importer: Importer,
     /// Asked whether what was changed is published.
     publisher: Publisher,
     settings: Settings,
@@ -111,6 +122,8 @@ impl Jobs {
         db: Db,
         mirror: Mirror,
         rebuilder: Rebuilder,
+        exporter: Exporter,
+        importer: Importer,
         publisher: Publisher,
         settings: Settings,
     ) -> Self {
@@ -118,6 +131,8 @@ impl Jobs {
             db,
             mirror,
             rebuilder,
+            exporter,
+            importer,
             publisher,
             settings,
             live: HashMap::new(),
@@ -133,6 +148,9 @@ impl Jobs {
     /// What a daemon does beside its requests: goes on with the jobs that an earlier process left, judges again what the
     /// rules in force have not judged yet, rebuilds what waits for it, and follows what becomes due. How many jobs go on.
     pub async fn begin(&self) -> Result<usize, CatalogError> {
+        if let Err(error) = self.0.importer.recover().await {
+            tracing::warn!(%error, "what an import has left could not be tidied up; it is in force all the same");
+        }
         let resumed = self.resume().await?;
         let rejudges = self.0.live.pin().values().any(|job| job.view().kind == "rejudge");
         self.catch_up(rejudges).await?;
@@ -332,6 +350,8 @@ impl Jobs {
             Work::Gc(request) => self.gc(live, *request).await,
             Work::Rebuild(file) => self.rebuild(live, file).await,
             Work::Rejudge(pass) => self.rejudge(live, pass).await,
+            Work::Export(request) => Box::pin(self.export(live, request)).await,
+            Work::Import(request) => Box::pin(self.import(live, request)).await,
         };
         let note = self.unpublished().await;
         live.update(|view| {

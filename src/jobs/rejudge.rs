@@ -86,6 +86,11 @@ impl Jobs {
             .await
     }
 
+    /// Begins a job that judges everything stored again.
+    pub(super) async fn everything_again(&self, why: &str) -> Result<Option<JobView>, CatalogError> {
+        self.judge_all_again(true, why).await
+    }
+
     async fn judge_all_again(&self, changed: bool, why: &str) -> Result<Option<JobView>, CatalogError> {
         if !changed && self.0.mirror.catalog().mark(Mark::Judged).await? == Some(self.standing().await) {
             return Ok(None);
@@ -100,18 +105,7 @@ impl Jobs {
         let standing = standing_of(&gate.policy(), None);
         let by = Actor::Chiron;
         gate.catalog.put_in_force(standing, by, Timestamp::now()).await?;
-        // A kill between the switch of a database and its event must not lose the event.
-        if let Some(manifest) = gate.advisories.manifest().await? {
-            let database = &manifest.database;
-            let standing = Standing::Advisories {
-                as_of: database.as_of,
-                digest: database.digest,
-                records: database.records,
-            };
-            gate.catalog
-                .put_in_force(standing, Actor::Chiron, Timestamp::now())
-                .await?;
-        }
+        self.note_database().await?;
         let now = self.standing().await;
         if gate.catalog.mark(Mark::Judged).await? == Some(now) {
             return Ok(());
@@ -123,6 +117,24 @@ impl Jobs {
             let why = "the rules or the advisory database changed while Chiron was not running";
             self.submit(Work::Rejudge(Rejudge::all(why))).await?;
         }
+        Ok(())
+    }
+
+    /// A kill between the switch of a database and its event must not lose the event.
+    async fn note_database(&self) -> Result<(), CatalogError> {
+        let gate = self.0.mirror.gate();
+        let Some(manifest) = gate.advisories.manifest().await? else {
+            return Ok(());
+        };
+        let database = &manifest.database;
+        let standing = Standing::Advisories {
+            as_of: database.as_of,
+            digest: database.digest,
+            records: database.records,
+        };
+        gate.catalog
+            .put_in_force(standing, Actor::Chiron, Timestamp::now())
+            .await?;
         Ok(())
     }
 
@@ -145,6 +157,7 @@ impl Jobs {
         gate.catalog
             .put_in_force(standing, Actor::Chiron, Timestamp::now())
             .await?;
+        self.note_database().await?;
         if fresh {
             gate.catalog.set_mark(Mark::Judged, self.standing().await).await?;
         }

@@ -49,7 +49,7 @@ impl Jobs {
             } else {
                 "its stored bytes are missing"
             };
-            repaired += u64::from(self.mend(live, digest, what, request.repair).await?);
+            repaired += u64::from(Box::pin(self.mend(live, digest, what, request.repair)).await?);
         }
         let list = |digests: &[Digest]| digests.iter().map(ToString::to_string).collect::<Vec<_>>();
         live.update(|view| {
@@ -148,7 +148,15 @@ impl Jobs {
         }
         let known = match self.0.mirror.ask_for_ingest(&judged.project).await {
             Asked::Known(known) => known,
-            Asked::Nothing => return Err("no upstream has the project any more".to_owned()),
+            Asked::Nothing => {
+                return Err(match &judged.origin {
+                    Origin::Bundle(sender) => format!(
+                        "it came with a bundle of {sender}: `chiron airgap export --fill` there, with sha256 {}, and import it here",
+                        judged.sha256
+                    ),
+                    _ => "no upstream has the project any more".to_owned(),
+                });
+            }
             Asked::Lost => return Err("the work broke off".to_owned()),
             Asked::Down(error) => return Err(error.to_string()),
         };
@@ -163,7 +171,9 @@ impl Jobs {
         // From seal to commit a blob is named by nothing; nothing is sealed while this is held.
         let _alone = gate.sealing.write().await;
         let kept = gate.catalog.kept_blobs().await.map_err(|e| e.to_string())?;
-        let named: HashSet<Digest> = kept.into_keys().collect();
+        let mut named: HashSet<Digest> = kept.into_keys().collect();
+        // What an import has staged is named by its journal until its bundle is in force.
+        named.extend(gate.catalog.staged_blobs(None).await.map_err(|e| e.to_string())?);
         let report = sweep::gc(&gate.blobs, &named, self.0.settings.gc_grace, request.dry_run)
             .await
             .map_err(|e| e.to_string())?;

@@ -6,10 +6,14 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use futures_util::StreamExt;
 use http::{Method, StatusCode, header};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
 use tower::ServiceExt;
+use url::Url;
 
 use super::{Chunks, ClientError, Payload, open_file};
 use crate::app::App;
+use crate::cli::exit::Failure;
 
 /// The data folder, opened by this process.
 pub struct Local {
@@ -17,11 +21,50 @@ pub struct Local {
     router: axum::Router,
 }
 
+/// Where somebody answers, until it is dropped.
+pub struct Listening {
+    /// `http://127.0.0.1:PORT/`.
+    pub address: Url,
+    task: Option<AbortHandle>,
+}
+
+impl Listening {
+    pub(super) fn at(address: Url) -> Self {
+        Self { address, task: None }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
 impl Local {
     /// Acts on the data folder that `app` has opened.
     pub(super) fn new(app: App) -> Self {
         let router = app.router();
         Self { app, router }
+    }
+
+    /// Answers on a port of this machine's own loopback.
+    pub(super) async fn listen(&self) -> Result<Listening, Failure> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .map_err(Failure::internal)?;
+        let address = listener.local_addr().map_err(Failure::internal)?;
+        let service = self
+            .router
+            .clone()
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let task = tokio::spawn(async move { axum::serve(listener, service).await });
+        let address = Url::parse(&format!("http://{address}/")).map_err(Failure::internal)?;
+        Ok(Listening {
+            address,
+            task: Some(task.abort_handle()),
+        })
     }
 
     /// Ends background work and closes the data folder.

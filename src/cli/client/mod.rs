@@ -18,7 +18,7 @@ use tokio_util::io::ReaderStream;
 use url::Url;
 
 pub use error::ClientError;
-pub use local::Local;
+pub use local::{Listening, Local};
 pub use remote::{Remote, is_loopback};
 
 use super::exit::Failure;
@@ -107,6 +107,14 @@ impl Client {
         match self {
             Self::Remote(remote) => Some(remote.base()),
             Self::Local(_) => None,
+        }
+    }
+
+    /// Where installers and resolvers can ask over HTTP: the daemon, or this process for as long as the answer is kept.
+    pub async fn listen(&self) -> Result<Listening, Failure> {
+        match self {
+            Self::Remote(remote) => Ok(Listening::at(remote.base().clone())),
+            Self::Local(local) => local.listen().await,
         }
     }
 

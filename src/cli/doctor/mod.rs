@@ -1,5 +1,6 @@
 //! `chiron doctor`: what is wrong with this installation, and what to do about it.
 
+mod airgap;
 mod gate;
 mod tuf;
 
@@ -272,12 +273,14 @@ async fn status(client: &Client) -> Result<Vec<Finding>, Failure> {
         status.projects
     );
     let mut findings = vec![Finding::ok("store", what)];
+    let bundles = airgap::bundles(&status);
     findings.extend(
         status
             .problems
             .into_iter()
             .map(|problem| Finding::warning("status", problem, "`chiron status` has the rest")),
     );
+    findings.extend(bundles);
     Ok(findings)
 }
 
@@ -287,6 +290,13 @@ async fn upstream(client: &Client) -> Finding {
     const CHECK: &str = "upstream";
     const NEXT: &str =
         "check the network, the proxy variables and [[upstream]] url; what is stored is still served";
+    match client.get::<StatusView>("/api/v1/status").await {
+        Ok(status) if status.upstreams.is_empty() => {
+            return Finding::ok(CHECK, "none: what comes in is handed in, or comes in bundles");
+        }
+        Ok(_) => {}
+        Err(error) => return Finding::wrong(CHECK, error.into()),
+    }
     let request = IngestRequest {
         items: vec![IngestItem {
             project: PROBE_PROJECT.to_owned(),

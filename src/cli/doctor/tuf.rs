@@ -47,7 +47,10 @@ fn of_status(status: &TufStatus, now: Timestamp) -> Vec<Finding> {
         }
     }
     for role in &status.roles {
-        let next = if role.online {
+        let starved = (role.problem.as_deref()).is_some_and(|why| why.contains("airgap.max_age"));
+        let next = if starved {
+            "`chiron airgap import` a newer bundle: the timestamp is not signed to outlive the newest one by more than airgap.max_age"
+        } else if role.online {
             "`chiron tuf publish --resign`; `/readyz` says why it was not signed by itself"
         } else {
             "`chiron tuf renew` writes requests for those who sign it (docs/tuf-ceremonies.md)"

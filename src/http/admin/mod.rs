@@ -1,6 +1,7 @@
 //! `/api/v1/…`: what an operator and the command line do.
 
 mod advisories;
+mod airgap;
 mod auth;
 mod events;
 mod files;
@@ -120,6 +121,10 @@ pub fn routes(admin: Admin) -> Router {
         .route("/tuf/requests", get(tuf::requests))
         .route("/tuf/requests/{id}", get(tuf::request).delete(tuf::cancel))
         .route("/tuf/signatures", post(tuf::merge))
+        .route("/airgap/exports", post(airgap::exports::export))
+        .route("/airgap/imports", post(airgap::imports::import))
+        .route("/airgap", get(airgap::imports::show))
+        .route("/airgap/receipt", get(airgap::imports::receipt))
         .route("/log/inclusion", get(proofs::inclusion))
         .route("/log/consistency", get(proofs::consistency))
         .layer(axum::middleware::from_fn_with_state(

@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 
 use super::{
-    advisories, events, files, held, ingest, jobs, judgments, policy, projects, proofs, rebuild, tuf,
+    advisories, airgap, events, files, held, ingest, jobs, judgments, policy, projects, proofs, rebuild, tuf,
 };
 use crate::api;
 
@@ -16,6 +16,7 @@ use crate::api;
         ingest::submit, ingest::hand_in, held::hold, rebuild::rebuild, ingest::scrub, ingest::gc,
         jobs::list, jobs::show, jobs::cancel, jobs::events,
         policy::show, policy::put, policy::replay, projects::list, projects::show, proofs::inclusion, proofs::consistency,
+        airgap::exports::export, airgap::imports::import, airgap::imports::show, airgap::imports::receipt,
         tuf::status, tuf::root, tuf::init, tuf::rotate, tuf::rebin, tuf::publish, tuf::requests, tuf::request, tuf::cancel, tuf::merge,
     ),
     components(schemas(
@@ -28,7 +29,7 @@ use crate::api;
         api::TufStatus, api::TufState, api::TufGeneration, api::TufTrustedRoot, api::TufRole, api::TufExpiry, api::TufRoleKey,
         api::TufWaiting, api::TufRequest, api::TufNeed, api::TufKeyName, api::TufKeyChoice, api::TufInit, api::TufPlan,
         api::TufRolePlan, api::TufRotate, api::TufChange, api::TufPublished, api::TufPublish, api::TufRebin, api::TufRequests,
-        api::TufMerged,
+        api::TufMerged, api::AirgapFailure, api::ExportForm, api::ExportReport, api::ExportRequest, api::ExportVolume, api::ImportRequest, api::ImportReport, api::ImportOutcome, api::ImportCounts, api::AirgapView, api::AirgapSenderView, api::AirgapStaged, api::AirgapState, api::AirgapSenderState,
     )),
     modifiers(&Security),
 )]
