@@ -70,7 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("index", &["catalog", "package", "verify"]),
-    ("catalog", &["package", "policy", "verify"]),
+    ("catalog", &["bundle", "package", "policy", "verify"]),
     ("policy", &["config", "package", "verify"]),
     ("verify", &["package", "statement"]),
     ("statement", &[]),
@@ -104,6 +104,12 @@ const ONLY_THESE: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("ingest", "config", &["OwnedPatterns"]),
+    // The log names a bundle with the words of its manifest.
+    (
+        "catalog",
+        "bundle",
+        &["Scope", "Seen", "SnapshotId", "TufVersions"],
+    ),
     (
         "mirror",
         "verify",
@@ -128,7 +134,7 @@ const OF_THE_STORE: &[(&str, &[&str])] = &[
     ("rebuild", &["BlobError", "Digest"]),
     ("snapshot", &["*"]),
     ("bundle", &["*"]),
-    ("oci", &["Digest"]),
+    ("oci", &["Digest", "digest"]),
     ("mirror", &["BlobError", "Digest"]),
     (
         "ingest",

@@ -106,6 +106,10 @@ fn every_described_question_is_answered() {
         if path == "/api/v1/tuf/requests/{id}" {
             continue;
         }
+        // A receipt is there once a bundle was imported; tests/airgap_import.rs asks for one.
+        if path == "/api/v1/airgap/receipt" {
+            continue;
+        }
         let mut path = path.clone();
         for (name, value) in [
             ("sha256", &*file.sha256),

@@ -30,6 +30,24 @@ const SCHEMAS: &[Published] = &[
         schema: || document::<chiron::catalog::Entry>(chiron::catalog::Entry::SCHEMA),
     },
     Published {
+        file: "bundle-manifest.schema.json",
+        schema: || document::<chiron::bundle::Manifest>(chiron::bundle::Manifest::SCHEMA),
+    },
+    Published {
+        file: "bundle-listing.schema.json",
+        schema: || document::<chiron::bundle::Listing>(chiron::bundle::Listing::SCHEMA),
+    },
+    Published {
+        file: "statement-airgap-report.schema.json",
+        schema: || {
+            statement::<chiron::snapshot::ReportStatement>(chiron::snapshot::ReportStatement::PREDICATE)
+        },
+    },
+    Published {
+        file: "statement-airgap-receipt.schema.json",
+        schema: || statement::<chiron::bundle::ReceiptStatement>(chiron::bundle::ReceiptStatement::PREDICATE),
+    },
+    Published {
         file: "evidence.schema.json",
         schema: || document::<chiron::verify::Evidence>("chiron.evidence/v1"),
     },

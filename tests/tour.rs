@@ -17,6 +17,9 @@ use support::wheels::wheel;
 /// Where the documents say that the daemon listens.
 const ADDRESS: &str = "127.0.0.1:8080";
 
+/// Where the closed site of the tour does.
+const CLOSED: &str = "127.0.0.1:8070";
+
 /// Where they say that the proxy does.
 const PROXY: &str = "127.0.0.1:8090";
 
@@ -162,6 +165,37 @@ async fn the_proxy_of_the_tour_verifies_and_outlives_a_rotation() {
         serde_json::from_slice(&fs::read(tourist.home.path().join("chiron-data/tuf/root.json")).unwrap())
             .unwrap();
     assert_eq!(root["signed"]["version"], 3, "two keys were rotated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_closed_site_of_the_tour_is_fed() {
+    let upstream = FakeUpstream::start().await;
+    tour_upstream(&upstream);
+    let daemon = Daemon::start(DaemonOptions::on_demand(&upstream.index_url()));
+    let Some(tourist) = Tourist::new(daemon, &upstream) else {
+        return;
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let readme = read("README.md");
+    let config = marked(&readme, "toml closed").replace(CLOSED, &address);
+    fs::write(tourist.home.path().join("closed.toml"), config).unwrap();
+    let script = marked(&readme, "sh tour airgap").replace(CLOSED, &address);
+    // The daemon of the closed site says its process id in its folder, and nothing else is ended.
+    let before = format!(
+        "export CHIRON_SERVER=http://{ADDRESS}\ntrap 'kill \"$(sed -n '\\''s/.*\"pid\":\\([0-9]*\\).*/\\1/p'\\'' closed-data/daemon.json)\"' EXIT\n"
+    );
+    let said = tourist.walk(&(before + &script));
+    let home = tourist.home.path();
+    assert!(home.join("try-closed/flask-3.1.0.dist-info").is_dir(), "{said}");
+    assert!(
+        home.join("try-closed/click-8.1.7.dist-info").is_dir(),
+        "it came with the first bundle: {said}"
+    );
+    let receipt: serde_json::Value =
+        serde_json::from_slice(&fs::read(home.join("receipt.json")).unwrap()).unwrap();
+    assert_eq!(receipt["held"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

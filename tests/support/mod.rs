@@ -7,13 +7,17 @@
 
 pub mod advisories;
 pub mod builds;
+pub mod bundles;
 pub mod clients;
+pub mod closed;
 pub mod daemon;
 pub mod der;
+pub mod docker_registry;
 pub mod documents;
 pub mod hostile;
 pub mod jobs;
 pub mod man_in_the_middle;
+pub mod oci_registry;
 pub mod people;
 pub mod proxy;
 pub mod raw;
