@@ -30,9 +30,9 @@ class Site:
         """The command line of a verb on this data folder."""
         return [self.binary, "--config", self.config, "--data-dir", self.data, *arguments]
 
-    def run(self, *arguments, ok=(0,)):
+    def run(self, *arguments, ok=(0,), timeout=180):
         """Run a verb to its end, measured."""
-        return timed(self.command(*arguments), cwd=self.folder, ok=ok)
+        return timed(self.command(*arguments), cwd=self.folder, ok=ok, timeout=timeout)
 
     def serve(self):
         """The daemon, for a `with` block; it chooses its port."""

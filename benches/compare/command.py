@@ -13,9 +13,12 @@ from pathlib import Path
 import machine
 import others
 import pages
+import part_airgap
+import part_delta
 import part_index
 import part_ingest
 import part_install
+import part_large
 import part_million
 import part_verify
 import part_wheel
@@ -33,6 +36,9 @@ PARTS = {
     "cold": part_install.measure_cold,
     "ingest": part_ingest.measure,
     "verify": part_verify.measure,
+    "airgap": part_airgap.measure,
+    "delta": part_delta.measure,
+    "large": part_large.measure,
     "million": part_million.measure,
 }
 

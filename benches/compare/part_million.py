@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 from statistics import median
 
+import interval
 import load
 import publication
 import tree
@@ -75,6 +76,7 @@ def measure(bench):
         lists = bench.interleave({name: lambda daemon=daemon: _list(daemon) for name, daemon in daemons.items()})
         size = len(load.get(one.simple, encoding="gzip").body)
         bench.add(Row("million", "/simple/", "ms", lists, against=None, more_is_better=False, note=f"{size:,} bytes"))
+    interval.measure(bench, sites, label)
     with large.serve() as daemon:  # a new one: memory without the load before
         names = json.loads(load.get(daemon.simple).body)["projects"]
         step = max(1, len(names) // SERVED)
