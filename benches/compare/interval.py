@@ -21,7 +21,7 @@ def measure(bench, sites, label):
     pins.write_text("".join(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in new))
     since, sizes = {}, {name: [] for name in sites}
     for name, site in sites.items():
-        since[name] = json.loads(site.run("status", "--format", "json").stdout)["log"]["size"]
+        since[name] = json.loads(site.run("status", "--format", "json").stdout)["log_size"]
         site.run("ingest", "-r", pins, timeout=900)
 
     def export(name):
