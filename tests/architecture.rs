@@ -40,7 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "statement", "telemetry", "tuf_client", "verify",
         ],
     ),
-    ("oci", &["blocking", "bundle", "package"]),
+    ("oci", &["blocking", "bundle", "package", "upstream"]),
     ("bundle", &["blocking", "package", "statement", "tuf_client"]),
     ("proxy", &["blocking", "http", "index", "package", "telemetry", "tuf_client", "upstream"]),
     ("tuf_client", &["blocking"]),
@@ -87,6 +87,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const ONLY_THESE: &[(&str, &str, &[&str])] = &[
     ("http", "upstream", &["Mode", "State", "UpstreamError"]),
     ("index", "verify", &["DocumentKind"]),
+    ("oci", "upstream", &["parse_retry_after"]),
     ("proxy", "upstream", &["FlightLost", "Flights"]),
     ("mirror", "config", &["OwnedPatterns"]),
     (

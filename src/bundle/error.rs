@@ -97,6 +97,19 @@ impl BundleError {
             why: why.to_string().chars().take(MAX_WORDS).map(plain).collect(),
         }
     }
+
+    /// Errors: [`Self::TooLarge`], when `found` bytes are more than `limit`.
+    pub(super) fn bounded(what: &str, found: u64, limit: u64) -> Result<(), Self> {
+        if found <= limit {
+            return Ok(());
+        }
+        Err(Self::TooLarge {
+            what: what.to_owned(),
+            found,
+            limit,
+            unit: "bytes",
+        })
+    }
 }
 
 /// Characters of a bundle's own words that are repeated.

@@ -12,7 +12,7 @@ use url::Url;
 use super::OciError;
 use super::error::causes;
 use super::limits::{MAX_ERROR_BYTES, MAX_MESSAGE_CHARS};
-use super::retry::parse_retry_after;
+use crate::upstream::parse_retry_after;
 
 /// An answer whose body has not been read.
 pub(super) struct Answer {

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use http::HeaderValue;
-use jiff::Timestamp;
-
 use super::{Limits, OciError};
 
 /// Counts the attempts of one piece of work.
@@ -65,24 +62,14 @@ impl Retry {
     }
 }
 
-/// `Retry-After` (RFC 9110, 10.2.3): seconds, or an HTTP date, which is taken relative to `now`.
-pub(super) fn parse_retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = jiff::fmt::rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
-        .ok()?;
-    Some(Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use http::StatusCode;
+    use http::{HeaderValue, StatusCode};
+    use jiff::Timestamp;
 
     use super::*;
+    use crate::upstream::parse_retry_after;
 
     fn broken() -> OciError {
         OciError::Network {

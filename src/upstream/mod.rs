@@ -28,6 +28,7 @@ pub use download::Download;
 pub use error::UpstreamError;
 pub use flight::{Flight, FlightLost, Flights};
 pub use health::{Counters, HealthSnapshot, Kind, Outcome, RequestCount, State};
+pub(crate) use retry::parse_retry_after;
 pub use settings::{IndexSource, Limits, Mode, UpstreamConfig};
 pub use source::{PageFetch, Upstream, Validators};
 pub use target::{RedactedUrl, ShownUrl};

@@ -126,7 +126,7 @@ fn backoff(failures: u32, base: Duration, cap: Duration) -> Duration {
 }
 
 /// `Retry-After` (RFC 9110, 10.2.3): seconds, or an HTTP date, which is taken relative to `now`.
-pub(super) fn parse_retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
+pub(crate) fn parse_retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));

@@ -64,7 +64,7 @@ fn not_a_file(path: &Path, why: &str) -> BundleError {
 /// A whole small file.
 pub(super) fn read_small(path: &Path, limit: u64) -> Result<Bytes, BundleError> {
     let (file, size) = open(path, false)?;
-    check_limit(&path.display().to_string(), size, limit)?;
+    BundleError::bounded(&path.display().to_string(), size, limit)?;
     let mut bytes = Vec::new();
     // It may grow while it is read: one byte more than is allowed shows that.
     let read = file.take(limit + 1).read_to_end(&mut bytes);
@@ -72,21 +72,8 @@ pub(super) fn read_small(path: &Path, limit: u64) -> Result<Bytes, BundleError> 
         path: path.to_owned(),
         source,
     })?;
-    check_limit(&path.display().to_string(), bytes.len() as u64, limit)?;
+    BundleError::bounded(&path.display().to_string(), bytes.len() as u64, limit)?;
     Ok(bytes.into())
-}
-
-/// Errors: [`BundleError::TooLarge`].
-pub(super) fn check_limit(what: &str, found: u64, limit: u64) -> Result<(), BundleError> {
-    if found <= limit {
-        return Ok(());
-    }
-    Err(BundleError::TooLarge {
-        what: what.to_owned(),
-        found,
-        limit,
-        unit: "bytes",
-    })
 }
 
 /// Exactly these bytes of a file; that it ends before them is said as an error of the kind `UnexpectedEof`.

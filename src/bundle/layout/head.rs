@@ -3,7 +3,6 @@
 use bytes::Bytes;
 
 use super::documents::{Blob, ImageManifest, Index, image_manifest, index_json};
-use super::file::check_limit;
 use crate::bundle::dsse::{SignedManifest, UnverifiedManifest};
 use crate::bundle::limits::{MAX_ENVELOPE_BYTES, MAX_LISTING_BYTES, MAX_OCI_DOCUMENT_BYTES};
 use crate::bundle::{BundleError, Item, Listing, Manifest, VolumePart};
@@ -49,7 +48,7 @@ pub(super) fn named_by_index_json(place: &str, bytes: &[u8]) -> Result<Blob, Bun
             format!("it names {} manifests instead of one", index.manifests.len()),
         ));
     };
-    check_limit(&what, one.blob().size, MAX_OCI_DOCUMENT_BYTES)?;
+    BundleError::bounded(&what, one.blob().size, MAX_OCI_DOCUMENT_BYTES)?;
     Ok(one.blob())
 }
 
@@ -61,7 +60,7 @@ pub(super) fn named_by_image_index(place: &str, bytes: &[u8]) -> Result<Vec<Blob
         .manifests
         .iter()
         .map(|manifest| {
-            check_limit(&what, manifest.blob().size, MAX_OCI_DOCUMENT_BYTES)?;
+            BundleError::bounded(&what, manifest.blob().size, MAX_OCI_DOCUMENT_BYTES)?;
             Ok(manifest.blob())
         })
         .collect()
@@ -76,7 +75,7 @@ pub(super) fn read(place: &str, manifest: Blob, from: &mut impl Small) -> Result
     let image = ImageManifest::read(&what, &bytes)?;
     let envelope_at = image.config.blob();
     let what = format!("the manifest of {place}");
-    check_limit(&what, envelope_at.size, MAX_ENVELOPE_BYTES)?;
+    BundleError::bounded(&what, envelope_at.size, MAX_ENVELOPE_BYTES)?;
     let Some(envelope) = from.blob(&what, envelope_at)? else {
         return Ok(None);
     };
@@ -86,7 +85,7 @@ pub(super) fn read(place: &str, manifest: Blob, from: &mut impl Small) -> Result
     };
     let listing_at = first.blob();
     let what = format!("a listing of {place}");
-    check_limit(&what, listing_at.size, MAX_LISTING_BYTES)?;
+    BundleError::bounded(&what, listing_at.size, MAX_LISTING_BYTES)?;
     let Some(listing) = from.blob(&what, listing_at)? else {
         return Ok(None);
     };

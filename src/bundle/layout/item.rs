@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chiron_storage::Digest;
 
 use super::documents::Blob;
-use super::file::{Section, check_limit};
+use super::file::Section;
 use crate::bundle::BundleError;
 
 /// An item's bytes, exactly as many as its listing says, not hashed: whoever reads them compares the digest.
@@ -116,7 +116,7 @@ impl ItemReader {
     ///
     /// Errors: [`BundleError::TooLarge`] over `limit` bytes, [`BundleError::Damaged`], [`BundleError::Read`].
     pub fn read_all(mut self, limit: u64) -> Result<Bytes, BundleError> {
-        check_limit(
+        BundleError::bounded(
             &format!("{} in {}", self.raw.blob.digest, self.raw.place.display()),
             self.size(),
             limit,

@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::documents::{Blob, OCI_LAYOUT};
-use super::file::{INDEX_JSON, LAYOUT_FILE, blob_name, check_limit, read_exact_at};
+use super::file::{INDEX_JSON, LAYOUT_FILE, blob_name, read_exact_at};
 use super::head::{self, Head, Small, check_blob, damaged};
 use crate::bundle::dsse::SignedManifest;
 use crate::bundle::limits::MAX_OCI_DOCUMENT_BYTES;
@@ -101,7 +101,7 @@ impl Members<'_> {
     }
 
     fn read(&mut self, name: &str, size: u64) -> Result<Bytes, BundleError> {
-        check_limit(
+        BundleError::bounded(
             &format!("{name} in {}", self.path.display()),
             size,
             MAX_OCI_DOCUMENT_BYTES,

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use chiron_storage::Digest;
 
-use super::entries::check_unpacked;
 use super::frame::damaged;
 use super::write::{PackWriter, Packed};
 use super::{FRAME_BYTES, PackLimits, read_pack};
@@ -95,7 +94,7 @@ pub fn read_documents(
     } else {
         MAX_PACK_BYTES
     };
-    check_unpacked(what, unpacked, limit)?;
+    BundleError::bounded(what, unpacked, limit)?;
     let limits = PackLimits {
         unpacked,
         members: usize::try_from(count).unwrap_or(usize::MAX),

@@ -78,7 +78,7 @@ pub fn read_entries(
     unpacked: u64,
     mut each: impl FnMut(&[u8]) -> Result<(), BundleError>,
 ) -> Result<(), BundleError> {
-    check_unpacked(what, unpacked, MAX_PACK_BYTES)?;
+    BundleError::bounded(what, unpacked, MAX_PACK_BYTES)?;
     let bytes = unpack(what, packed, unpacked)?;
     let mut rest = &bytes[..];
     let mut found = 0_u64;
@@ -100,17 +100,4 @@ pub fn read_entries(
         ));
     }
     Ok(())
-}
-
-/// Errors: [`BundleError::TooLarge`].
-pub(super) fn check_unpacked(what: &str, found: u64, limit: u64) -> Result<(), BundleError> {
-    if found <= limit {
-        return Ok(());
-    }
-    Err(BundleError::TooLarge {
-        what: what.to_owned(),
-        found,
-        limit,
-        unit: "bytes",
-    })
 }

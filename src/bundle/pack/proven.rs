@@ -3,7 +3,6 @@
 use chiron_storage::Digest;
 use chiron_storage::digest::DIGEST_BYTES;
 
-use super::entries::check_unpacked;
 use super::frame::damaged;
 use super::write::{PackWriter, Packed};
 use super::{PackLimits, read_pack};
@@ -88,7 +87,7 @@ pub fn read_proven(
     unpacked: u64,
     mut each: impl FnMut(u64, &[u8], &[Digest]) -> Result<(), BundleError>,
 ) -> Result<(), BundleError> {
-    check_unpacked(what, unpacked, MAX_PACK_BYTES)?;
+    BundleError::bounded(what, unpacked, MAX_PACK_BYTES)?;
     let limits = PackLimits {
         unpacked,
         members: usize::MAX,

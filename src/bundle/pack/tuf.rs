@@ -30,7 +30,7 @@ pub fn write_tuf<N: AsRef<str>, B: AsRef<[u8]>>(files: &[(N, B)]) -> Result<Pack
 ///
 /// Errors: [`BundleError::TooLarge`], [`BundleError::Damaged`].
 pub fn read_tuf(what: &str, packed: &[u8], unpacked: u64) -> Result<Vec<(String, Bytes)>, BundleError> {
-    super::entries::check_unpacked(what, unpacked, MAX_TUF_BYTES)?;
+    BundleError::bounded(what, unpacked, MAX_TUF_BYTES)?;
     let limits = PackLimits {
         unpacked,
         members: MAX_TUF_FILES,
